@@ -1,0 +1,69 @@
+"""Values of the metrics data model: frozen, without behaviour, shared by every part that handles metrics.
+
+Source: the Prometheus exposition formats and OpenMetrics 1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Exemplar(NamedTuple):
+    """One example behind a counter's or bucket's value.
+
+    Attributes:
+        labels: usually ``trace_id`` and ``span_id``.
+        value: the observed value.
+        timestamp: seconds since the Unix epoch, or None.
+    """
+
+    labels: Mapping[str, str]
+    value: float
+    timestamp: float | None = None
+
+
+class Sample(NamedTuple):
+    """One line of an exposition.
+
+    Attributes:
+        name: the full name with its suffix, such as ``http_requests_total`` or ``latency_seconds_bucket``.
+        labels: label names to values, ``le`` and ``quantile`` included.
+        value: a float64.
+        timestamp: seconds since the Unix epoch, or None when it is the time of collection.
+        exemplar: an example behind the value, or None.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    timestamp: float | None = None
+    exemplar: Exemplar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFamily:
+    """All samples that belong to one declared metric.
+
+    Attributes:
+        name: the family's name as OpenMetrics has it: a counter's without ``_total``.
+        type: ``counter``, ``gauge``, ``histogram``, ``summary``, ``info``, ``stateset`` or ``unknown``.
+        help: one sentence for people.
+        unit: the base unit, such as ``seconds``, or the empty string.
+        samples: in the order in which they are exposed.
+    """
+
+    name: str
+    type: str
+    help: str = ""
+    unit: str = ""
+    samples: tuple[Sample, ...] = ()
+
+
+class Collector(Protocol):
+    """Anything that yields metric families when asked: an instrument, a registry, the host's metrics."""
+
+    def collect(self) -> Iterable[MetricFamily]:
+        """The current families; called from any thread."""
+        ...

@@ -1,0 +1,117 @@
+"""Every exception that mirante raises on purpose. This module imports nothing.
+
+The tree::
+
+    MiranteError
+    ├── DeclarationError (ValueError)   an instrument, label or alert that breaks the data model's rules
+    │   └── DuplicateMetricError        the same name declared with another shape
+    ├── ConfigError (ValueError)        a setting or a configuration file that cannot be used
+    ├── FormatError (ValueError)        bytes or text that are not what they claim to be
+    ├── QueryError                      a query that cannot be answered
+    │   ├── BadQueryError (ValueError)  the expression itself is wrong
+    │   ├── QueryTimeoutError           it took longer than allowed
+    │   ├── QueryCanceledError          whoever asked went away
+    │   └── QueryLimitError             it asked for more than the limits allow
+    ├── StoreError                      the store cannot do what was asked
+    │   ├── StoreBusyError              another process holds the data directory
+    │   └── StoreFullError              no room to write
+    └── DeliveryError                   telemetry could not be handed over
+"""
+
+from __future__ import annotations
+
+
+class MiranteError(Exception):
+    """Root of the tree: catch it to catch all that mirante raises on purpose."""
+
+
+class DeclarationError(MiranteError, ValueError):
+    """A declaration or argument that breaks the rules of the data model; raised where it is written."""
+
+
+class DuplicateMetricError(DeclarationError):
+    """One name declared twice with different shapes.
+
+    Attributes:
+        name: the metric's name.
+        first: ``file:line`` of the first declaration.
+        second: ``file:line`` of the conflicting one.
+    """
+
+    def __init__(self, message: str, *, name: str, first: str, second: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.first = first
+        self.second = second
+
+
+class ConfigError(MiranteError, ValueError):
+    """A setting or configuration file that cannot be used.
+
+    Attributes:
+        key: the setting's name, dotted, or None where the file as a whole is unusable.
+        source: where it came from: a file's path, ``environment variable X`` or ``code``.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None, source: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.source = source
+
+
+class FormatError(MiranteError, ValueError):
+    """Bytes or text that are not what they claim to be; the message is one sentence for the sender."""
+
+
+class QueryError(MiranteError):
+    """A query that could not be answered."""
+
+
+class BadQueryError(QueryError, ValueError):
+    """The expression is wrong.
+
+    Attributes:
+        position: offset of the first offending character, counted from 0, or None.
+    """
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class QueryTimeoutError(QueryError):
+    """The query took longer than its time limit."""
+
+
+class QueryCanceledError(QueryError):
+    """Whoever asked went away before the answer was ready."""
+
+
+class QueryLimitError(QueryError):
+    """The query asked for more than a limit allows; the message names the limit and how to raise it."""
+
+
+class StoreError(MiranteError):
+    """The store cannot do what was asked."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the data directory."""
+
+
+class StoreFullError(StoreError):
+    """There is no room left to write."""
+
+
+class DeliveryError(MiranteError):
+    """Telemetry could not be handed over to its destination.
+
+    Attributes:
+        retry_after: seconds that the destination asked to wait, or None.
+        permanent: true when the destination refused the data itself, so that a retry cannot help.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.permanent = permanent

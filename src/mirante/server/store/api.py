@@ -1,6 +1,7 @@
 """What the store promises to the rest of the server: small Protocols, their docstrings are the contract.
 
-Times are integer milliseconds since the Unix epoch unless a name says otherwise. ``promql`` and ``store`` meet only here.
+Times are integer milliseconds since the Unix epoch unless a name says otherwise. ``promql`` and ``store`` meet only
+here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ MatchOp = Literal["=", "!=", "=~", "!~"]
 
 
 class Matcher(NamedTuple):
-    """One label condition of a selector. Regular expressions are RE2 and anchored at both ends; a missing label is ''."""
+    """One label condition of a selector.
+
+    Regular expressions are RE2 and anchored at both ends; a missing label is ''.
+    """
 
     name: str
     op: MatchOp
@@ -111,7 +115,8 @@ class QueryBudget:
 class MetricReader(Protocol):
     """Reads metrics. Every method may be called from any thread, and blocks until the answer is there.
 
-    All raise QueryTimeoutError, QueryCanceledError and QueryLimitError as the budget says, StoreError when the engine fails.
+    All raise QueryTimeoutError, QueryCanceledError and QueryLimitError as the budget says, StoreError when the engine
+    fails.
     """
 
     def series(self, matchers: Sequence[Matcher], start: int, end: int, budget: QueryBudget) -> SeriesSet:
@@ -125,7 +130,7 @@ class MetricReader(Protocol):
     def grid(
         self, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()
     ) -> npt.NDArray[np.float64] | None:
-        """One value per series and step, computed in the engine, or None where the engine cannot give Prometheus's answer.
+        """One value per series and step, computed in the engine; None where it cannot give Prometheus's answer.
 
         ``function`` is PromQL's name (``rate``, ``sum_over_time``; ``last`` is the instant selector's look-back, which
         a staleness marker ends). The array has shape (N, steps); a quiet NaN (``float('nan')``) of the bit pattern
@@ -133,7 +138,9 @@ class MetricReader(Protocol):
         """
         ...
 
-    def label_names(self, matcher_sets: Sequence[Sequence[Matcher]], start: int, end: int, budget: QueryBudget) -> list[str]:
+    def label_names(
+        self, matcher_sets: Sequence[Sequence[Matcher]], start: int, end: int, budget: QueryBudget
+    ) -> list[str]:
         """Sorted names of the labels of the series that match any of the sets (all series when there is none)."""
         ...
 

@@ -152,6 +152,7 @@ def resolve(
     environ: Mapping[str, str] | None = None,
     file: Path | None = None,
     section: str | None = None,
+    flags: bool = False,
 ) -> T:
     """Settle every setting of a table: code wins over environment, environment over file, file over default.
 
@@ -160,6 +161,7 @@ def resolve(
         code: values by dotted key, from arguments or flags; None means "not said".
         environ: variables; ``os.environ`` when not given. An empty variable counts as not set.
         file: a TOML file.
+        flags: ``code`` holds command-line flags, so that errors name the flag.
         section: read only this top-level table of the file; otherwise ``[sdk]`` is skipped, which is the SDK's.
 
     Raises:
@@ -176,7 +178,7 @@ def resolve(
     values: dict[str, Any] = {}
     written = dict(_from_file(rows, file, section)) if file else {}
     written.update(_from_environment(rows, os.environ if environ is None else environ))
-    written.update(_from_code(rows, code or {}))
+    written.update(_from_code(rows, code or {}, flags=flags))
     for key, found in written.items():
         try:
             values[key] = found.parse(found.value)
@@ -200,12 +202,12 @@ def _build(table: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     return table(**arguments)
 
 
-def _from_code(rows: Mapping[str, Entry], code: Mapping[str, object]) -> Iterator[tuple[str, _Written]]:
+def _from_code(rows: Mapping[str, Entry], code: Mapping[str, object], *, flags: bool) -> Iterator[tuple[str, _Written]]:
     for key, value in code.items():
         if key not in rows:
             raise unknown_key(key, rows, "code")
         if value is not None:
-            yield key, _Written(value, "code", rows[key].parse)
+            yield key, _Written(value, rows[key].flag if flags else "code", rows[key].parse)
 
 
 def _from_environment(rows: Mapping[str, Entry], environ: Mapping[str, str]) -> Iterator[tuple[str, _Written]]:

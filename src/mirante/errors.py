@@ -7,6 +7,7 @@ The tree::
     │   └── DuplicateMetricError        the same name declared with another shape
     ├── ConfigError (ValueError)        a setting or a configuration file that cannot be used
     ├── FormatError (ValueError)        bytes or text that are not what they claim to be
+    ├── BadRequestError (ValueError)    a request parameter that cannot be used
     ├── QueryError                      a query that cannot be answered
     │   ├── BadQueryError (ValueError)  the expression itself is wrong
     │   ├── QueryTimeoutError           it took longer than allowed
@@ -61,6 +62,10 @@ class ConfigError(MiranteError, ValueError):
 
 class FormatError(MiranteError, ValueError):
     """Bytes or text that are not what they claim to be; the message is one sentence for the sender."""
+
+
+class BadRequestError(MiranteError, ValueError):
+    """A request parameter that cannot be used; the message is the whole sentence for the caller."""
 
 
 class QueryError(MiranteError):

@@ -1,0 +1,85 @@
+# make serve   set everything up and run the server with its page on http://127.0.0.1:8503
+# make demo    the same, with an example shop under load beside it
+# make test    set everything up and run every check
+# make help    the rest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PAGE := src/mirante/server/ui/index.html
+MODULES := ui/node_modules/.package-lock.json
+SOURCES := src tests tools benchmarks examples hatch_build.py
+PAGE_SOURCES := $(shell find ui/src -type f 2>/dev/null) ui/index.html ui/vite.config.ts ui/package.json
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-promql clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(READY) $(PAGE) ## set up and run the server; ARGS="--port 9000" passes flags
+	$(BIN)/mirante serve $(ARGS)
+
+demo: $(READY) $(PAGE) ## the server with an example shop under load beside it
+	$(BIN)/python -m examples.shop --with-server
+
+test: $(READY) $(PAGE) lint types imports page-checks pytest ## every check
+
+lint: $(READY) ## ruff: style and common mistakes
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(READY) ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(READY) ## imports point down only
+	$(BIN)/lint-imports
+
+pytest: $(READY) $(PAGE) ## all tests, with branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python tools/coverage_floor.py
+
+quick: $(READY) ## the tests that take less than a second each
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+page-checks: $(MODULES) ## the page: lint, types, unit tests
+	$(BIN)/python tools/node.py npm --prefix ui run lint
+	$(BIN)/python tools/node.py npm --prefix ui run typecheck
+	$(BIN)/python tools/node.py npm --prefix ui run test
+
+ui: $(PAGE) ## build the page
+
+bench-sdk: $(READY) ## the SDK beside prometheus_client and the OpenTelemetry SDK
+	$(BIN)/python benchmarks/bench_sdk.py
+
+bench-server: $(READY) ## ingestion until queryable
+	$(BIN)/python benchmarks/bench_ingest.py
+
+bench-promql: $(READY) ## queries beside Prometheus
+	$(BIN)/python benchmarks/bench_promql.py
+
+lock: ## pin every dependency again, with hashes and without addresses
+	$(BIN)/uv pip compile pyproject.toml --extra server --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet -o requirements.txt
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) ui/node_modules src/mirante/server/ui dist .coverage* .mypy_cache .ruff_cache .pytest_cache
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("mirante needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(MODULES): ui/package-lock.json $(READY)
+	$(BIN)/python tools/node.py npm --prefix ui ci --no-audit --no-fund
+	@touch $@
+
+$(PAGE): $(PAGE_SOURCES) $(MODULES)
+	$(BIN)/python tools/node.py npm --prefix ui run build
+	@touch $@

@@ -1,0 +1,51 @@
+"""The ``mirante`` command. Exit codes: 0 done, 1 it could not be done, 2 wrong usage or configuration."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mirante.cli import serve
+from mirante.errors import ConfigError, MiranteError
+
+app = typer.Typer(
+    name="mirante",
+    help="Observability in one place: metrics, logs, traces, alerts and dashboards.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mirante {version('mirante')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options that stand before the verb."""
+    del version  # its callback has done the work
+
+
+def main() -> None:
+    """Run the command line; an error that we know is one line on standard error, not a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        typer.echo(f"mirante: {error}", err=True)
+        sys.exit(2)
+    except MiranteError as error:
+        typer.echo(f"mirante: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""HTTP: every path that the server answers, one file a protocol."""

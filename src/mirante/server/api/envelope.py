@@ -1,0 +1,78 @@
+"""The Prometheus response envelope, and the one place that turns exceptions into it.
+
+Source: prometheus.io, "HTTP API", section "Format overview".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mirante.errors import (
+    BadQueryError,
+    BadRequestError,
+    MiranteError,
+    QueryCanceledError,
+    QueryError,
+    QueryTimeoutError,
+    StoreFullError,
+)
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+STATUS = {"bad_data": 400, "not_found": 404, "execution": 422, "canceled": 499, "internal": 500, "timeout": 503}
+"""Error types of the API and the status code of each."""
+
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (BadQueryError, "bad_data"),
+    (BadRequestError, "bad_data"),
+    (QueryTimeoutError, "timeout"),
+    (QueryCanceledError, "canceled"),
+    (QueryError, "execution"),
+    (StoreFullError, "timeout"),
+    (MiranteError, "internal"),
+)
+
+
+def success(data: bytes, *, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
+    """Answer with the ``data`` that is JSON already, and the annotations beside it."""
+    parts = [b'{"status":"success","data":', data]
+    for name, notes in (("warnings", warnings), ("infos", infos)):
+        if notes:
+            parts += [f',"{name}":'.encode(), orjson.dumps(list(notes))]
+    parts.append(b"}")
+    return Response(b"".join(parts), media_type="application/json")
+
+
+def success_json(data: object, *, warnings: Sequence[str] = ()) -> Response:
+    """Answer with a plain value as ``data``."""
+    return success(orjson.dumps(data), warnings=warnings)
+
+
+def failure(kind: str, message: str) -> Response:
+    """Answer with an error of that type."""
+    body = orjson.dumps({"status": "error", "errorType": kind, "error": message})
+    headers = {"Retry-After": "1"} if STATUS[kind] == 503 else None
+    return Response(body, status_code=STATUS[kind], media_type="application/json", headers=headers)
+
+
+def enveloped(handler: Handler) -> Handler:
+    """Wrap a handler so that whatever it raises becomes an enveloped error."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Exception as error:
+            kind = next((kind for known, kind in _KINDS if isinstance(error, known)), None)
+            if kind is not None:
+                return failure(kind, str(error))
+            log.exception("%s %s failed", request.method, request.url.path)
+            return failure("internal", f"{type(error).__name__}: {error}")
+
+    return answer

@@ -1,0 +1,238 @@
+"""Prometheus's HTTP API v1: queries, series, labels, metadata, targets, status.
+
+Source: prometheus.io, "HTTP API".
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mirante.errors import BadRequestError
+from mirante.server.api.envelope import Handler, enveloped, success, success_json
+from mirante.server.api.parameters import Parameters, now_ms
+from mirante.server.api.runner import QueryRunner
+from mirante.server.promql.encode import encode
+from mirante.server.promql.engine import Engine
+from mirante.server.promql.plan import parse_matchers
+from mirante.server.store.api import Matcher, MetricReader
+
+MAX_POINTS = 11_000
+"""Most steps of a range query, as in Prometheus."""
+
+_MIN_TIME, _MAX_TIME = 0, 1 << 52
+
+
+class TargetLister(Protocol):
+    """What this API needs of the scraper."""
+
+    def targets(self) -> Mapping[str, Any]:
+        """``activeTargets`` and ``droppedTargets`` as ``/api/v1/targets`` gives them."""
+        ...
+
+
+class PrometheusApi:
+    """The handlers of ``/api/v1`` and ``/-/``.
+
+    Args:
+        engine: answers PromQL.
+        reader: finds series and labels.
+        runner: the pool in which both run.
+        targets: lists what is scraped.
+        ready: tells whether the server takes requests.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        reader: MetricReader,
+        runner: QueryRunner,
+        targets: TargetLister,
+        ready: Callable[[], bool],
+    ) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._runner = runner
+        self._targets = targets
+        self._ready = ready
+
+    def routes(self) -> list[BaseRoute]:
+        """Every path with its handler."""
+        both, get = ["GET", "POST"], ["GET"]
+        table: list[tuple[str, Handler, list[str]]] = [
+            ("query", self.query, both),
+            ("query_range", self.query_range, both),
+            ("series", self.series, both),
+            ("labels", self.labels, both),
+            ("label/{name}/values", self.label_values, get),
+            ("metadata", self.metadata, get),
+            ("targets", self.targets, get),
+            ("status/buildinfo", self.buildinfo, get),
+        ]
+        api = [Route(f"/api/v1/{path}", enveloped(handler), methods=methods) for path, handler, methods in table]
+        return [
+            *api,
+            Route("/-/healthy", self.healthy, methods=["GET", "HEAD"]),
+            Route("/-/ready", self.readiness, methods=["GET", "HEAD"]),
+        ]
+
+    async def query(self, request: Request) -> Response:
+        """Evaluate an expression at one time."""
+        given = await Parameters.of(request)
+        expression, at = _expression(given), given.time("time", now_ms())
+        data, warnings, infos = await self._runner.run(
+            request, lambda budget: _encoded(self._engine.instant(expression, at, budget)), _timeout(given)
+        )
+        return success(data, warnings=warnings, infos=infos)
+
+    async def query_range(self, request: Request) -> Response:
+        """Evaluate an expression at every step of a range."""
+        given = await Parameters.of(request)
+        expression, (start, end) = _expression(given), _required_range(given)
+        step = given.duration("step")
+        if step <= 0:
+            raise BadRequestError(
+                'invalid parameter "step": zero or negative query resolution step widths are not accepted. '
+                "Try a positive integer"
+            )
+        if (end - start) // step + 1 > MAX_POINTS:
+            raise BadRequestError(
+                f"exceeded maximum resolution of {MAX_POINTS:,} points per timeseries. "
+                "Try decreasing the query resolution (?step=XX)"
+            )
+        data, warnings, infos = await self._runner.run(
+            request, lambda budget: _encoded(self._engine.range(expression, start, end, step, budget)), _timeout(given)
+        )
+        return success(data, warnings=warnings, infos=infos)
+
+    async def series(self, request: Request) -> Response:
+        """Label sets of the series that match any of the selectors."""
+        given = await Parameters.of(request)
+        if not given.all("match[]"):
+            raise BadRequestError("no match[] parameter provided")
+        sets, (start, end), limit = _matchers(given), _range(given), given.limit()
+
+        def read(budget: Any) -> list[Mapping[str, str]]:  # noqa: ANN401 - QueryBudget
+            found: dict[int, Mapping[str, str]] = {}
+            for matchers in sets:
+                block = self._reader.series(matchers, start, end, budget)
+                found.update(zip(block.ids.tolist(), block.labels, strict=True))
+            return sorted(found.values(), key=lambda labels: sorted(labels.items()))
+
+        return _limited(await self._runner.run(request, read), limit)
+
+    async def labels(self, request: Request) -> Response:
+        """Names of all labels."""
+        given = await Parameters.of(request)
+        sets, (start, end), limit = _matchers(given), _range(given), given.limit()
+        names = await self._runner.run(request, lambda budget: self._reader.label_names(sets, start, end, budget))
+        return _limited(names, limit)
+
+    async def label_values(self, request: Request) -> Response:
+        """Values of one label."""
+        given = await Parameters.of(request)
+        sets, (start, end), limit = _matchers(given), _range(given), given.limit()
+        name = request.path_params["name"]
+        values = await self._runner.run(
+            request, lambda budget: self._reader.label_values(name, sets, start, end, budget)
+        )
+        return _limited(values, limit)
+
+    async def metadata(self, request: Request) -> Response:
+        """Type, help and unit of metrics."""
+        given = await Parameters.of(request)
+        metric, limit = given.text("metric") or None, given.limit()
+        return success_json(await self._runner.run(request, lambda _: self._reader.metadata(metric, limit)))
+
+    async def targets(self, request: Request) -> Response:
+        """What is scraped, and how it went."""
+        given = await Parameters.of(request)
+        state = given.text("state", "any")
+        if state not in {"any", "active", "dropped"}:
+            raise BadRequestError('invalid parameter "state": expected active, dropped or any')
+        listed = dict(self._targets.targets())
+        pool = given.text("scrapePool")
+        if pool:
+            listed["activeTargets"] = [t for t in listed["activeTargets"] if t["scrapePool"] == pool]
+        if state != "any":
+            listed["droppedTargets" if state == "active" else "activeTargets"] = []
+        return success_json(listed)
+
+    async def buildinfo(self, _request: Request) -> Response:
+        """Version of the server."""
+        return success_json(
+            {
+                "version": version("mirante"),
+                "revision": "",
+                "branch": "",
+                "buildUser": "",
+                "buildDate": "",
+                "goVersion": f"{platform.python_implementation().lower()}{'.'.join(map(str, sys.version_info[:3]))}",
+            }
+        )
+
+    async def healthy(self, _request: Request) -> Response:
+        """The process lives."""
+        return PlainTextResponse("Mirante is healthy.\n")
+
+    async def readiness(self, _request: Request) -> Response:
+        """It takes requests."""
+        if self._ready():
+            return PlainTextResponse("Mirante is ready.\n")
+        return PlainTextResponse("Mirante is starting or stopping.\n", status_code=503, headers={"Retry-After": "1"})
+
+
+def _encoded(result: Any) -> tuple[bytes, Sequence[str], Sequence[str]]:  # noqa: ANN401
+    # On the query's own thread: writing a large answer takes as long as computing it.
+    return encode(result), result.warnings, result.infos
+
+
+def _expression(given: Parameters) -> str:
+    expression = given.text("query")
+    if not expression.strip():
+        raise BadRequestError('invalid parameter "query": it is missing or empty')
+    return expression
+
+
+def _timeout(given: Parameters) -> int | None:
+    timeout = given.duration("timeout", 0)
+    if timeout < 0:
+        raise BadRequestError('invalid parameter "timeout": it must be above zero')
+    return timeout or None
+
+
+def _required_range(given: Parameters) -> tuple[int, int]:
+    start, end = given.time("start"), given.time("end")
+    if end < start:
+        raise BadRequestError('invalid parameter "end": end timestamp must not be before start time')
+    return start, end
+
+
+def _range(given: Parameters) -> tuple[int, int]:
+    start, end = given.time("start", _MIN_TIME), given.time("end", _MAX_TIME)
+    if end < start:
+        raise BadRequestError('invalid parameter "end": end timestamp must not be before start time')
+    return start, end
+
+
+def _matchers(given: Parameters) -> list[Sequence[Matcher]]:
+    sets = []
+    for text in given.all("match[]"):
+        try:
+            sets.append(parse_matchers(text))
+        except ValueError as error:
+            raise BadRequestError(f'invalid parameter "match[]": {error}') from None
+    return sets
+
+
+def _limited(rows: Sequence[Any], limit: int | None) -> Response:
+    if limit is not None and len(rows) > limit:
+        return success_json(rows[:limit], warnings=["results truncated due to limit"])
+    return success_json(rows)

@@ -1,0 +1,60 @@
+"""The server's table of settings: each row is a flag, an environment variable and a key of ``mirante.toml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirante.config import seconds, setting
+
+
+def _port(value: object) -> int:
+    if isinstance(value, bool) or not str(value).isdecimal() or not 0 <= int(str(value)) <= 65535:
+        raise ValueError("expected a TCP port from 1 to 65535, or 0 for any free one")
+    return int(str(value))
+
+
+def _positive_seconds(value: object) -> float:
+    number = seconds(value)
+    if not number > 0:
+        raise ValueError("expected a duration above zero")
+    return number
+
+
+def _positive(value: object) -> int:
+    number = int(str(value)) if not isinstance(value, bool) and str(value).isdecimal() else 0
+    if number < 1:
+        raise ValueError("expected a whole number above zero")
+    return number
+
+
+def _level(value: object) -> str:
+    level = str(value).lower()
+    if level not in {"debug", "info", "warning", "error"}:
+        raise ValueError("expected debug, info, warning or error")
+    return level
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySettings:
+    """Limits of one query."""
+
+    timeout: float = setting(120.0, "Longest time that a query may take, in seconds.", parse=_positive_seconds)
+    max_samples: int = setting(50_000_000, "Most samples that one query may hold at once.", parse=_positive)
+    max_concurrency: int = setting(4, "Queries that run at the same time; more wait.", parse=_positive)
+    lookback_delta: float = setting(
+        300.0, "How far back an instant selector looks for a sample, in seconds.", parse=_positive_seconds
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Everything that ``mirante serve`` can be told."""
+
+    data: Path = setting(Path("mirante-data"), "Directory that holds all data; made when it is missing.")
+    host: str = setting("127.0.0.1", "Address to listen on.")
+    port: int = setting(8503, "TCP port of the page and of every HTTP API.", parse=_port)
+    prometheus_config: Path | None = setting(None, "A prometheus.yml whose scrape_configs are scraped.")
+    host_metrics: bool = setting(True, "Collect the metrics of this machine and of the server itself.")
+    log_level: str = setting("info", "Least severe log lines to print: debug, info, warning or error.", parse=_level)
+    query: QuerySettings = QuerySettings()

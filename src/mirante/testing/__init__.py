@@ -1,0 +1,1 @@
+"""For tests of applications and of mirante itself; no run-time module imports it."""

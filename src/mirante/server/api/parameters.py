@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from mirante.formats.duration import parse_duration
 from mirante.errors import BadRequestError
+from mirante.formats.duration import parse_duration
 
 MAX_FORM_BYTES = 10 << 20
 """Largest form body that is read; Prometheus uses the same limit."""

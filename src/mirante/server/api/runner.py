@@ -1,4 +1,4 @@
-"""Runs blocking reads off the event loop: a bounded number at once, each with a deadline, ended when the client leaves."""
+"""Runs blocking reads off the event loop: a bounded number at once, each with a deadline, ended with its client."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ class QueryRunner:
                 self._give_up(budget, work)
                 if late:
                     raise QueryTimeoutError(
-                        f"query timed out after {seconds:g} s; narrow it, or raise --query-timeout (or the timeout parameter)"
+                        f"query timed out after {seconds:g} s; "
+                        "narrow it, or raise --query-timeout (or the timeout parameter)"
                     )
                 raise QueryCanceledError("query was canceled: the client closed the connection")
 
@@ -95,7 +96,7 @@ class QueryRunner:
         for budget in list(self._running.values()):
             budget.canceled = True
             self._cancel(budget.query_id)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True)
 
 
 def _if_wanted(read: Callable[[QueryBudget], T], budget: QueryBudget) -> T:

@@ -45,7 +45,8 @@ def _table(table: type, *, flags: bool) -> list[str]:
     head = ["key", *(["flag"] if flags else []), "environment", "default", "meaning"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in entries(table):
-        default = "" if row.default in {None, ""} else f"`{str(row.default).lower() if row.type is bool else row.default}`"
+        shown = str(row.default).lower() if row.type is bool else row.default
+        default = "" if row.default in {None, ""} else f"`{shown}`"
         names = ", ".join(f"`{name.name}`" for name in row.env)
         cells = [f"`{row.key}`", *([f"`{row.flag}`"] if flags else []), names, default, row.help]
         lines.append(f"| {' | '.join(cells)} |")

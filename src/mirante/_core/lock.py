@@ -1,30 +1,18 @@
-"""A directory that belongs to one process at a time."""
+"""A directory that belongs to one owner at a time."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-
-class DirectoryHeldError(OSError):
-    """Another holder has the directory.
-
-    Attributes:
-        directory: the directory that was asked for.
-        pid: process id of the holder, or None where it is not known.
-    """
-
-    def __init__(self, directory: Path, pid: int | None) -> None:
-        self.directory = directory
-        self.pid = pid
-        super().__init__(f"{directory} is in use by {f'process {pid}' if pid else 'another process'}")
+from mirante.errors import StoreBusyError
 
 
 class DirectoryLock:
     """Holds a directory by an advisory lock on its file ``lock``; the system lets go of it however the process ends.
 
     Raises:
-        DirectoryHeldError: someone else holds it, another owner in this very process included.
+        StoreBusyError: another owner holds it, in this process or in another, whose id the message gives.
 
     Example:
         >>> import tempfile
@@ -34,15 +22,15 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        import fcntl  # POSIX; a system without it can do everything but keep telemetry on disk
+        import fcntl  # POSIX only: elsewhere the package must still be importable
 
         self._fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = os.read(self._fd, 20)
+            pid = os.read(self._fd, 20).decode("ascii", "replace")
             os.close(self._fd)
-            raise DirectoryHeldError(directory, int(pid) if pid.isdigit() else None) from None
+            raise StoreBusyError(f"{directory} is in use by process {pid or '(unknown)'}") from None
         os.ftruncate(self._fd, 0)
         os.write(self._fd, str(os.getpid()).encode())
 

@@ -25,7 +25,7 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
-from mirante._core.lock import DirectoryHeldError, DirectoryLock
+from mirante._core.lock import DirectoryLock
 from mirante.errors import (
     BadQueryError,
     ConfigError,
@@ -256,7 +256,7 @@ class Engine:
             for directory in (formats, temporary):
                 directory.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(folder)
-        except DirectoryHeldError as error:
+        except StoreBusyError as error:
             raise StoreBusyError(f"{error}; stop it, or choose another data directory") from None
         except OSError as error:
             raise StoreError(f"cannot use {folder} as a data directory: {error.strerror or error}") from error

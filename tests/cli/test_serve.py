@@ -47,8 +47,11 @@ def test_the_version_is_printed() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("prot = 1", ['unknown key "prot"', 'did you mean "port"', "mirante.toml"]), ("port = 70000", ["port = 70000", "0 for any free one"])],
-)  # fmt: skip
+    [
+        ("prot = 1", ['unknown key "prot"', 'did you mean "port"', "mirante.toml"]),
+        ("port = 70000", ["port = 70000", "0 for any free one"]),
+    ],
+)
 def test_a_wrong_configuration_names_key_and_file_and_exits_with_2(
     tmp_path: Path, text: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,8 +69,14 @@ def test_a_wrong_configuration_names_key_and_file_and_exits_with_2(
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("--port", "x"), ("--query-timeout", "0"), ("--query-max-samples", "-1"), ("--log-level", "loud"), ("--query-lookback-delta", "1 day")],
-)  # fmt: skip
+    [
+        ("--port", "x"),
+        ("--query-timeout", "0"),
+        ("--query-max-samples", "-1"),
+        ("--log-level", "loud"),
+        ("--query-lookback-delta", "1 day"),
+    ],
+)
 def test_a_wrong_flag_is_named_and_exits_with_2(
     flag: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

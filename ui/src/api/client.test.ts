@@ -15,14 +15,14 @@ import {
 
 interface Call {
   url: string;
-  init: RequestInit;
+  init: RequestInit & { body?: URLSearchParams };
 }
 
 /** Puts a server with one answer in place of the network and records what it was asked. */
 function serve(answer: () => Response | Promise<Response>): Call[] {
   const calls: Call[] = [];
   vi.stubGlobal('location', { pathname: '/explore' });
-  vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
+  vi.stubGlobal('fetch', async (url: string, init: Call['init']) => {
     calls.push({ url, init });
     return answer();
   });
@@ -112,7 +112,7 @@ describe('endpoints', () => {
     const calls = serve(() => ok({ resultType: 'matrix', result: [] }));
     await queryRange('up', { start: 1, end: 2, step: 1 });
     await queryInstant('up', 2);
-    expect(calls.map((call) => [call.url, call.init.method, String(call.init.body)])).toEqual([
+    expect(calls.map((call) => [call.url, call.init.method, call.init.body?.toString()])).toEqual([
       ['/api/v1/query_range', 'POST', 'query=up&start=1&end=2&step=1'],
       ['/api/v1/query', 'POST', 'query=up&time=2'],
     ]);

@@ -83,5 +83,6 @@ export async function request<T>(
   }
   const response = await send(url, init);
   const body = unwrap(await readJson(response), response);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one place where the server's word for its shapes is taken
   return { data: body.data as T, warnings: body.warnings ?? [], infos: body.infos ?? [] };
 }

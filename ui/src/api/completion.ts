@@ -17,6 +17,7 @@ export class Cache {
 
   get<T>(key: string, load: () => Promise<T>): Promise<T> {
     const entry = this.entries.get(key);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a key is only ever asked with one type
     if (entry !== undefined && this.now() - entry.at < FRESH_MS) return entry.value as Promise<T>;
     const value = load();
     this.entries.set(key, { at: this.now(), value });

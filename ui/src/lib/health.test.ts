@@ -10,6 +10,17 @@ const frame = (rows: Record<string, (number | null)[]>): Frame => ({
   series: Object.entries(rows).map(([job, values]) => ({ labels: { job }, values })),
 });
 
+const target = (scrapePool: string, port: number, health: string, lastError = ''): ActiveTarget => ({
+  discoveredLabels: {},
+  labels: { job: scrapePool, instance: `h:${port}` },
+  scrapePool,
+  scrapeUrl: `http://h:${port}/metrics`,
+  lastError,
+  lastScrape: '2026-01-01T00:00:00Z',
+  lastScrapeDuration: 0.1,
+  health,
+});
+
 describe('services', () => {
   it('without a failed request have a ratio of zero, not nothing', () => {
     expect(errorRatio([2, 4], undefined)).toEqual([0, 0]);
@@ -46,16 +57,6 @@ describe('services', () => {
 });
 
 describe('targets', () => {
-  const target = (scrapePool: string, port: number, health: string, lastError = ''): ActiveTarget => ({
-    discoveredLabels: {},
-    labels: { job: scrapePool, instance: `h:${port}` },
-    scrapePool,
-    scrapeUrl: `http://h:${port}/metrics`,
-    lastError,
-    lastScrape: '2026-01-01T00:00:00Z',
-    lastScrapeDuration: 0.1,
-    health,
-  });
   const all = [target('node', 1, 'up'), target('api', 2, 'up'), target('api', 3, 'down', 'refused'), target('new', 4, 'later')];
 
   it('are counted by state', () => {

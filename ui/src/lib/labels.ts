@@ -33,8 +33,18 @@ export function withoutLabels(labels: Labels, dropped: Labels): Labels {
   return Object.fromEntries(Object.entries(labels).filter(([name]) => !(name in dropped)));
 }
 
-/** Names for a legend: only what tells the series apart, the bare value where one label does. */
+/** Names for a legend, no two the same. */
 export function legendNames(all: readonly Labels[]): string[] {
+  const seen = new Map<string, number>();
+  return shortNames(all).map((name) => {
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return count === 1 ? name : `${name} #${count}`;
+  });
+}
+
+/** Only what tells the series apart; the bare value where one label does. */
+function shortNames(all: readonly Labels[]): string[] {
   const common = commonLabels(all);
   const rest = all.map((labels) => withoutLabels(labels, common));
   const names = new Set(rest.flatMap((labels) => Object.keys(labels)));

@@ -39,6 +39,14 @@ export function lastValue(values: readonly (number | null)[]): number | null {
   return values.findLast((value) => value !== null) ?? null;
 }
 
+/** The series with the largest latest values, in their old order; a chart of thousands tells nothing. */
+export function largestSeries(frame: Frame, count: number): Frame {
+  if (frame.series.length <= count) return frame;
+  const size = (index: number): number => lastValue(frame.series[index]?.values ?? []) ?? -Infinity;
+  const kept = new Set([...frame.series.keys()].toSorted((a, b) => size(b) - size(a)).slice(0, count));
+  return { times: frame.times, series: frame.series.filter((_, index) => kept.has(index)) };
+}
+
 /** Adds up rows from the bottom; a gap in one row leaves the others standing, and a gap in all is a gap. */
 export function stackRows(rows: readonly (readonly (number | null)[])[]): (number | null)[][] {
   const sums: (number | null)[] = (rows[0] ?? []).map(() => null);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { commonLabels, legendNames, seriesName, withoutLabels } from './labels';
-import { gridOf, lastValue, matcher, parseSample, stackRows, toFrame, toRows } from './matrix';
+import { gridOf, largestSeries, lastValue, matcher, parseSample, stackRows, toFrame, toRows } from './matrix';
 
 describe('series names', () => {
   it('are what PromQL would take', () => {
@@ -30,8 +30,8 @@ describe('series names', () => {
     expect(commonLabels([])).toEqual({});
   });
 
-  it('of equal series stay whole', () => {
-    expect(legendNames([{ a: '1' }, { a: '1' }])).toEqual(['{a="1"}', '{a="1"}']);
+  it('of equal series are told apart by number', () => {
+    expect(legendNames([{ a: '1' }, { a: '1' }])).toEqual(['{a="1"}', '{a="1"} #2']);
   });
 });
 
@@ -58,6 +58,12 @@ describe('frames', () => {
   it('know their last value', () => {
     expect(lastValue([1, 2, null])).toBe(2);
     expect(lastValue([null])).toBeNull();
+  });
+
+  it('keep the largest series in their order', () => {
+    const series = [1, 3, null, 2].map((value, index) => ({ labels: { n: String(index) }, values: [value] }));
+    expect(largestSeries({ times: [0], series }, 2).series.map(({ labels }) => labels['n'])).toEqual(['1', '3']);
+    expect(largestSeries({ times: [0], series }, 9).series).toBe(series);
   });
 
   it('stack from the bottom, around gaps', () => {

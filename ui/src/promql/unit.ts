@@ -19,7 +19,7 @@ const CLOCKS = new Set(['time', 'timestamp']);
 
 /** The dimension that a metric's name promises by Prometheus's naming rules. */
 export function dimensionOfMetric(name: string): Dimension {
-  if (/_(bucket|count)$/.test(name) || /requests_total$/.test(name)) {
+  if (/_(bucket|count)$/.test(name) || name.endsWith('requests_total')) {
     return { base: /request/.test(name) ? 'requests' : 'none', perSecond: false };
   }
   const stem = name.replace(/_(total|sum|max|min|created)$/, '');
@@ -78,13 +78,19 @@ function divide(left: Dimension, right: Dimension): Dimension {
   return NONE;
 }
 
+/** The dimension beside a bare number, which has none of its own; null where no side is one. */
+function besideLiteral(leftNode: SyntaxNode, rightNode: SyntaxNode, left: Dimension, right: Dimension): Dimension | null {
+  if (rightNode.name === 'NumberDurationLiteral') return left;
+  return leftNode.name === 'NumberDurationLiteral' ? right : null;
+}
+
 function ofBinary(node: SyntaxNode, text: string): Dimension {
   const [leftNode, rightNode] = children(node, EXPRESSIONS);
   if (leftNode === undefined || rightNode === undefined) return NONE;
   const left = ofNode(leftNode, text);
   const right = ofNode(rightNode, text);
   if (node.getChild('Div') !== null) return divide(left, right);
-  const literal = rightNode.name === 'NumberDurationLiteral' ? left : leftNode.name === 'NumberDurationLiteral' ? right : null;
+  const literal = besideLiteral(leftNode, rightNode, left, right);
   if (node.getChild('Mul') !== null || node.getChild('Pow') !== null) {
     // A ratio times 100 is a percentage already; any other factor makes it a plain number too.
     return literal === null || literal.base === 'ratio' ? NONE : literal;

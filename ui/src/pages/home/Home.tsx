@@ -1,0 +1,42 @@
+import type { ReactNode } from 'react';
+
+import { useGrid } from '../../hooks/useRangeQuery';
+import { useI18n } from '../../i18n/context';
+import { ErrorNotice, Placeholder } from '../../parts/Notice';
+import classes from './home.module.css';
+import { Host } from './Host';
+import { SendMore } from './SendMore';
+import { ServiceRow } from './ServiceRow';
+import { Status } from './Status';
+import { useServices } from './useServices';
+
+/** What runs, whether it is broken, and on which machine. */
+export function Home(): ReactNode {
+  const { t } = useI18n();
+  const grid = useGrid();
+  const services = useServices(grid);
+  const some = services.list.length > 0;
+  return (
+    <div className={classes['home']}>
+      <Status services={services.list} />
+      {services.error && <ErrorNotice error={services.error} onRetry={services.retry} />}
+      {services.loading && !services.error && <Placeholder height={88} />}
+      {some && (
+        <section className={classes['section']} aria-labelledby="services-title">
+          <header className={classes['sectionHead']}>
+            <h2 id="services-title">{t('home.services')}</h2>
+            <span className="dim small">{t('home.services.sub')}</span>
+          </header>
+          <ul className={classes['services']}>
+            {services.list.map((service) => (
+              <ServiceRow key={service.job} service={service} times={services.times} grid={grid} />
+            ))}
+          </ul>
+        </section>
+      )}
+      {!some && !services.loading && !services.error && <SendMore folded={false} />}
+      <Host grid={grid} />
+      {some && <SendMore folded />}
+    </div>
+  );
+}

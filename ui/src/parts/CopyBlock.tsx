@@ -1,0 +1,26 @@
+import { ActionIcon, CopyButton, Tooltip } from '@mantine/core';
+import type { ReactNode } from 'react';
+
+import { useI18n } from '../i18n/context';
+import { Icon } from './icons';
+import classes from './parts.module.css';
+
+/** Text to take away: a command, a few lines of code. */
+export function CopyBlock({ text, label }: { text: string; label: string }): ReactNode {
+  const { t } = useI18n();
+  return (
+    <div className={classes['copyBlock']}>
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a scrolling region must be reachable by keyboard */}
+      <pre tabIndex={0} aria-label={label}>{text}</pre>
+      <CopyButton value={text} timeout={2000}>
+        {({ copied, copy }) => (
+          <Tooltip label={copied ? t('common.copied') : t('common.copy')}>
+            <ActionIcon variant="subtle" color="gray" onClick={copy} aria-label={`${copied ? t('common.copied') : t('common.copy')}: ${label}`}>
+              <Icon name={copied ? 'check' : 'copy'} />
+            </ActionIcon>
+          </Tooltip>
+        )}
+      </CopyButton>
+    </div>
+  );
+}

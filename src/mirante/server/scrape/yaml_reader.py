@@ -1,0 +1,179 @@
+"""Reads a YAML file key by key, so that every complaint names the key, the file and the line.
+
+A reader takes the keys it knows from a ``Section`` and then calls ``finish``: whatever is left is unknown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import yaml
+
+from mirante.errors import ConfigError
+from mirante.formats.duration import parse_duration
+
+T = TypeVar("T")
+D = TypeVar("D")
+L = TypeVar("L", bound=str)
+
+_TRUE, _FALSE = {"true", "yes", "on", "y"}, {"false", "no", "off", "n"}
+_SIZE = re.compile(r"(\d+)([KMGTPE]?)(?:i?B)?", re.ASCII)
+_NULL = "tag:yaml.org,2002:null"
+
+
+class Value:
+    """One value of the file and where it stands.
+
+    Attributes:
+        node: the parsed YAML.
+        source: path of the file.
+        key: dotted path to the value, such as ``scrape_configs[0].job_name``.
+    """
+
+    __slots__ = ("key", "node", "source")
+
+    def __init__(self, node: yaml.Node, source: str, key: str) -> None:
+        self.node, self.source, self.key = node, source, key
+
+    def fail(self, message: str) -> NoReturn:
+        """Raise the ConfigError that says where the value stands."""
+        where = f"{self.source}, line {self.node.start_mark.line + 1}"
+        raise ConfigError(f"{where}: {self.key}: {message}" if self.key else f"{where}: {message}",
+                          key=self.key or None, source=self.source)  # fmt: skip
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing: null, or a list or mapping without entries."""
+        return self.node.tag == _NULL or (isinstance(self.node, yaml.CollectionNode) and not self.node.value)
+
+    def text(self) -> str:
+        """The value as text; any scalar will do, as ``job_name: 7`` is meant as text."""
+        if not isinstance(self.node, yaml.ScalarNode):
+            self.fail("expected text")
+        return str(self.node.value)
+
+    def flag(self) -> bool:
+        """The value as a truth value."""
+        text = self.text().lower()
+        if text not in _TRUE | _FALSE:
+            self.fail(f'expected true or false, got "{text}"')
+        return text in _TRUE
+
+    def count(self) -> int:
+        """The value as a whole number that is not negative."""
+        text = self.text()
+        if not text.isdecimal():
+            self.fail(f'expected a whole number that is not negative, got "{text}"')
+        return int(text)
+
+    def duration(self) -> int:
+        """The value as milliseconds."""
+        try:
+            return parse_duration(self.text())
+        except ValueError as error:
+            self.fail(str(error))
+
+    def size(self) -> int:
+        """The value as bytes; units are powers of 1024, as in Prometheus."""
+        match = _SIZE.fullmatch(self.text())
+        if match is None:
+            self.fail(f'expected a size such as 10MB, got "{self.text()}"')
+        return int(match[1]) << 10 * " KMGTPE".index(match[2] or " ")
+
+    def one_of(self, choices: tuple[L, ...]) -> L:
+        """The value as one of those words."""
+        text = self.text()
+        if text not in choices:
+            self.fail(f'expected one of {", ".join(choices)}, got "{text}"')
+        return choices[choices.index(text)]
+
+    def items(self) -> Iterator[Value]:
+        """The entries of a list."""
+        if self.node.tag != _NULL and not isinstance(self.node, yaml.SequenceNode):
+            self.fail("expected a list")
+        for i, node in enumerate(self.node.value or ()):
+            yield Value(node, self.source, f"{self.key}[{i}]")
+
+    def texts(self) -> tuple[str, ...]:
+        """The entries of a list of texts."""
+        return tuple(item.text() for item in self.items())
+
+    def section(self) -> Section:
+        """The value as a mapping."""
+        return Section(self)
+
+
+class Section:
+    """A mapping whose keys are taken one by one."""
+
+    __slots__ = ("_known", "_left", "value")
+
+    def __init__(self, value: Value) -> None:
+        if value.node.tag != _NULL and not isinstance(value.node, yaml.MappingNode):
+            value.fail("expected a mapping of keys to values")
+        self.value = value
+        self._known: list[str] = []
+        self._left: dict[str, Value] = {}
+        if isinstance(value.node, yaml.MappingNode):
+            yaml.constructor.SafeConstructor().flatten_mapping(value.node)
+            for name, node in value.node.value:
+                self._add(name, node)
+
+    def _add(self, name: yaml.Node, node: yaml.Node) -> None:
+        at = Value(name, self.value.source, self.value.key)
+        key = at.text()
+        if key in self._left:
+            at.fail(f'key "{key}" is given twice')
+        self._left[key] = Value(node, self.value.source, f"{self.value.key}.{key}" if self.value.key else key)
+
+    def take(self, key: str, read: Callable[[Value], T], default: D) -> T | D:
+        """The value of a key, read by ``read``; the default where the key is absent or null."""
+        self._known.append(key)
+        value = self._left.pop(key, None)
+        return default if value is None or value.node.tag == _NULL else read(value)
+
+    def rest(self) -> Iterator[tuple[str, Value]]:
+        """Every key that was not taken: for mappings whose keys are the user's own."""
+        left, self._left = self._left, {}
+        yield from left.items()
+
+    def refuse(self, *keys: str) -> None:
+        """Say of keys that Prometheus knows that they are not supported yet, unless they are empty or false."""
+        for key in keys:
+            value = self.take(key, lambda v: v, None)
+            if value is not None and not value.empty and value.node.value != "false":
+                value.fail("is not supported yet by this version of mirante; remove it to go on without it")
+
+    def finish(self) -> None:
+        """Raise ConfigError when a key was not taken."""
+        for key, value in self._left.items():
+            close = difflib.get_close_matches(key, self._known, n=1)
+            hint = f'; did you mean "{close[0]}"?' if close else ""
+            value.fail(f'unknown key "{key}"{hint}')
+
+
+def read_yaml(path: Path) -> Section:
+    """The file's top mapping.
+
+    Raises:
+        ConfigError: the file cannot be read or is not YAML.
+    """
+    source = str(path)
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}", source=source) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source}: is not UTF-8 text: {error}", source=source) from None
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{source}{line}: is not YAML: {error.problem}", source=source) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: is not YAML: {error}", source=source) from None
+    if node is None:
+        node = yaml.ScalarNode(_NULL, "")  # an empty file sets nothing
+    return Section(Value(node, source, ""))

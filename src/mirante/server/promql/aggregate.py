@@ -47,7 +47,7 @@ def aggregate(context: Context, node: Aggregate) -> Matrix:
     """The value of an aggregation."""
     if node.op == "count_values":
         return _count_values(context, node)
-    if node.op in _SELECTIONS:
+    if node.op in _SELECTIONS or node.op == "limit_ratio":
         return _select(context, node)
     param = None if node.param is None else context.scalar(node.param)
     matrix = context.vector(node.expr)
@@ -265,7 +265,7 @@ def _sampled(context: Context, node: Aggregate, labels: Sequence[Labels], ratio:
 def _place(labels: Labels) -> float:
     """A number in [0, 1) that depends on the labels alone."""
     text = "\xff".join(f"{name}\xff{value}" for name, value in sorted(labels.items()))
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8, person=b"limit_ratio").digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
@@ -273,5 +273,4 @@ _SELECTIONS: Mapping[str, Selection] = {
     "topk": _largest,
     "bottomk": lambda cube, inside, wanted: _largest(-cube, inside, wanted),
     "limitk": _first,
-    "limit_ratio": _first,
 }

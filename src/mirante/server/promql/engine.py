@@ -12,9 +12,9 @@ from mirante.errors import BadQueryError, QueryLimitError
 from mirante.server.promql.annotations import Annotations
 from mirante.server.promql.evaluate import Evaluation
 from mirante.server.promql.leaf import Leaves, check
-from mirante.server.promql.matrix import Bools, Floats, Ints, Matrix, names_settled
+from mirante.server.promql.matrix import NAME, Bools, Floats, Ints, Matrix, names_settled
 from mirante.server.promql.parse import line_and_column, parse
-from mirante.server.promql.plan import Node, RangeSelector, String, type_of
+from mirante.server.promql.plan import Node, String, type_of
 from mirante.server.promql.steps import Query, Steps
 from mirante.server.promql.windows import without_stale
 from mirante.server.store.api import Labels, MetricReader, QueryBudget, SampleBlock
@@ -148,7 +148,7 @@ def _by_labels(matrix: Matrix) -> Matrix:
 
 def _raw(evaluation: Evaluation, plan: Node, times: Ints) -> Result:
     """A range selector or subquery at one time: the samples themselves."""
-    labels, windows = evaluation.windows(plan)
+    labels, windows, unnamed = evaluation.windows(plan)
     counts = windows.counts[:, 0]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     index = np.repeat(windows.low[:, 0] - offsets[:-1], counts) + np.arange(int(counts.sum()))
@@ -156,9 +156,9 @@ def _raw(evaluation: Evaluation, plan: Node, times: Ints) -> Result:
     used = np.flatnonzero(counts > 0).tolist()
     samples = without_stale(SampleBlock(np.append(offsets[:-1][used], offsets[-1]), samples.timestamps, samples.values))
     notes = evaluation.notes
+    gone = np.zeros(len(labels), dtype=np.bool_) if unnamed is None else unnamed
+    shown = [{n: v for n, v in labels[row].items() if n != NAME or not gone[row]} for row in used]
     return Result(
-        "matrix", [labels[row] for row in used], times, *_nothing(), notes.warnings, notes.infos, samples=samples
+        "matrix", shown, times, *_nothing(), notes.warnings, notes.infos, samples=samples
     )
 
-
-__all__ = ["Engine", "RangeSelector", "Result"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,8 +27,8 @@ from mirante.server.promql.plan import (
     type_of,
 )
 from mirante.server.promql.steps import Query, Steps
-from mirante.server.promql.windows import Windows, make_windows
-from mirante.server.store.api import Labels, QueryBudget, SampleBlock
+from mirante.server.promql.windows import Ranges, make_windows
+from mirante.server.store.api import QueryBudget, SampleBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class Evaluation:
             raise TypeError(f"{type(node).__name__} gives no string")
         return node.value
 
-    def windows(self, node: Node) -> tuple[Sequence[Labels], Windows]:
+    def windows(self, node: Node) -> Ranges:
         """The windows of a node of type matrix."""
         if isinstance(node, RangeSelector):
             return self.leaves.windows(node, self.steps)
@@ -103,7 +102,8 @@ class Evaluation:
         inner = replace(self, steps=self.leaves.subquery(node, self.steps))
         matrix = inner.vector_of(node.expr)
         ends = self.leaves.ends(node.at, node.offset, self.steps)
-        return matrix.labels, make_windows(_as_samples(matrix, inner.steps), ends, node.range, self.steps.times)
+        windows = make_windows(_as_samples(matrix, inner.steps), ends, node.range, self.steps.times)
+        return Ranges(matrix.labels, windows, matrix.unnamed)
 
     def vector_of(self, node: Node) -> Matrix:
         """A node of type vector, or a scalar as the one series without labels."""

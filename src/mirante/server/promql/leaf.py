@@ -17,7 +17,7 @@ from mirante.server.promql.plan import Aggregate, At, Binary, Call, Negate, Node
 from mirante.server.promql.steps import Query, Steps, subquery_steps
 from mirante.server.promql.windows import (
     Points,
-    Windows,
+    Ranges,
     is_stale,
     make_windows,
     positions,
@@ -25,7 +25,6 @@ from mirante.server.promql.windows import (
 )
 from mirante.server.store.api import (
     Grid,
-    Labels,
     Matcher,
     MetricReader,
     QueryBudget,
@@ -121,7 +120,9 @@ class Leaves:
         found = self._series.get(selector.matchers)
         if found is None:
             check(self._budget)
-            intervals = self._intervals[selector.matchers]
+            intervals = self._intervals.get(selector.matchers)
+            if not intervals:  # only ever asked for at no step at all
+                return SeriesSet(np.empty(0, dtype=np.uint64), [])
             after, until = intervals[0][0], intervals[-1][1]
             found = self._reader.series(selector.matchers, after + 1, until, self._budget)
             if len(found) > self._budget.max_series:
@@ -157,13 +158,13 @@ class Leaves:
         index = np.clip(high - 1, 0, None)
         return Points(np.asarray(read(block, index)), (high > low) & ~is_stale(block.values)[index])
 
-    def windows(self, node: RangeSelector, steps: Steps) -> tuple[Sequence[Labels], Windows]:
+    def windows(self, node: RangeSelector, steps: Steps) -> Ranges:
         """The samples in the windows of a range selector, without staleness markers."""
         selector = node.selector
         found = self.series(selector)
         block = without_stale(self._raw(selector, node.range, steps))
         ends = self.ends(selector.at, selector.offset, steps)
-        return found.labels, make_windows(block, ends, node.range, steps.times)
+        return Ranges(found.labels, make_windows(block, ends, node.range, steps.times))
 
     def computed(self, function: str, node: RangeSelector, steps: Steps, args: tuple[float, ...]) -> Matrix | None:
         """A range function computed where the samples are, or None."""
@@ -174,6 +175,8 @@ class Leaves:
     def _in_engine(
         self, function: str, selector: Selector, span: int, steps: Steps, args: tuple[float, ...]
     ) -> Points | None:
+        if not steps.count:
+            return None
         at = self.moment(selector.at)
         first, last = (steps.start, steps.end) if at is None else (at, at)
         grid = Grid(first - selector.offset, last - selector.offset, steps.step, span)
@@ -190,6 +193,8 @@ class Leaves:
         return Points(values, values.view(np.uint64) != NO_SAMPLE_BITS)
 
     def _raw(self, selector: Selector, span: int, steps: Steps) -> SampleBlock:
+        if not steps.count:
+            return SampleBlock(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
         after, until = self._interval(selector, span, steps)
         whole = next(
             (low, high) for low, high in self._intervals[selector.matchers] if low <= after and until <= high

@@ -7,7 +7,7 @@ Source of every rule: Prometheus 3, ``promql/engine.go``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -197,11 +197,14 @@ def _labeller(matching: Matching, sides: _Sides, *, keeps_name: bool) -> Callabl
 def _filled(matching: Matching, left: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
     """Both vectors with the samples that ``fill`` puts where the other side has one and this side none."""
     signature = signature_of(matching)
+    fill_left, fill_right = matching.fill_left, matching.fill_right
+    if matching.card == "one-to-many":  # Prometheus has turned the sides round by then, but not the values
+        fill_left, fill_right = fill_right, fill_left
     more_left, more_right = left, right
-    if matching.fill_left is not None:
-        more_left = _fill(matching, left, right, signature, matching.fill_left)
-    if matching.fill_right is not None:
-        more_right = _fill(matching, right, left, signature, matching.fill_right)
+    if fill_left is not None:
+        more_left = _fill(matching, left, right, signature, fill_left)
+    if fill_right is not None:
+        more_right = _fill(matching, right, left, signature, fill_right)
     return more_left, more_right
 
 
@@ -223,11 +226,7 @@ def _fill(
         wanted[number] &= ~side.present[row]
     values: Floats = np.full(wanted.shape, value)
     pending = None if side.unnamed is None else np.zeros(len(groups), dtype=np.bool_)
-    return stack(side, Matrix(_sequence(groups), values, wanted, pending)).compact()
-
-
-def _sequence(groups: Sequence[Labels]) -> Sequence[Labels]:
-    return [dict(group) for group in groups]
+    return stack(side, Matrix(groups, values, wanted, pending)).compact()
 
 
 def scalar_operation(node: Binary, matrix: Matrix, scalar: Floats, *, vector_left: bool, delayed: bool) -> Matrix:

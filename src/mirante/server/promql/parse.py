@@ -201,8 +201,8 @@ class _Builder:
         left = self.build(tree.lhs)
         self._take()
         while self._peek().text.lower() in _MATCHING_WORDS:
-            self._take()
-            self._skip_group("(", ")")
+            if self._take().text.lower() != "bool":
+                self._skip_group("(", ")")
         right = self.build(tree.rhs)
         modifier = tree.modifier
         asks_bool = bool(modifier and modifier.return_bool)

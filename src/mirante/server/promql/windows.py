@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from mirante.server.promql.matrix import Bools, Floats, Ints
-from mirante.server.store.api import STALE_NAN_BITS, SampleBlock
+from mirante.server.store.api import STALE_NAN_BITS, Labels, SampleBlock
 
 
 class Points(NamedTuple):
@@ -80,6 +80,14 @@ class Windows:
         index = self.low.reshape(-1, 1) + np.arange(width)
         inside = index < self.high.reshape(-1, 1)
         return np.where(inside, self.at(np.where(inside, index, 0)), 0.0), inside
+
+
+class Ranges(NamedTuple):
+    """The value of a node of type matrix: the series, their windows, and whose names go later (see Matrix)."""
+
+    labels: Sequence[Labels]
+    windows: Windows
+    unnamed: Bools | None = None
 
 
 def _take(samples: np.ndarray, index: Ints) -> np.ndarray:  # type: ignore[type-arg] # floats and ints alike

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from mirante.server.promql.annotations import Annotations
@@ -10,8 +9,7 @@ from mirante.server.promql.leaf import Leaves
 from mirante.server.promql.matrix import Floats, Matrix
 from mirante.server.promql.plan import Node
 from mirante.server.promql.steps import Query, Steps
-from mirante.server.promql.windows import Windows
-from mirante.server.store.api import Labels
+from mirante.server.promql.windows import Ranges
 
 
 class Context(Protocol):
@@ -49,6 +47,6 @@ class Context(Protocol):
         """The value of a node of type string."""
         ...
 
-    def windows(self, node: Node) -> tuple[Sequence[Labels], Windows]:
+    def windows(self, node: Node) -> Ranges:
         """The windows of a node of type matrix."""
         ...

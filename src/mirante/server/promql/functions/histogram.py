@@ -157,8 +157,8 @@ def _rank(value: Floats, bounds: Floats, counts: Floats) -> Floats:
     inside = counts[bucket, steps] - before
     with np.errstate(all="ignore"):
         partial = before + inside * (value - start) / (end - start)
-    # The first bucket begins at 0 only when it ends above 0; the last has no end to interpolate to.
+    # Nothing is known of where inside an endless bucket observations lie: the first one that ends at or below 0, the last.
     first = (bucket == 0) & (bounds[0] <= 0)
-    partial = np.where(first, np.where(value == end, before + inside, before), partial)
+    partial = np.where(first, np.where(np.isneginf(value), 0.0, inside), partial)
     partial = np.where(np.isposinf(end), np.where(np.isposinf(value), before + inside, before), partial)
     return np.where((bucket == 0) & (bounds[0] > 0) & (value <= 0), 0.0, partial)

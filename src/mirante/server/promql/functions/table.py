@@ -51,8 +51,8 @@ def _of_range(function: RangeFunction) -> Implementation:
         matrix = _computed(context, call, scalars)
         if matrix is None:
             (node,) = (arg for arg in call.args if type_of(arg) == "matrix")
-            row_labels, windows = context.windows(node)
-            matrix = Matrix(row_labels, *function(windows, scalars), unnamed=None)
+            ranges = context.windows(node)
+            matrix = Matrix(ranges.labels, *function(ranges.windows, scalars), ranges.unnamed)
         matrix = matrix.compact()
         if call.function in _COUNTERS:
             _note_non_counters(context, call, matrix)
@@ -165,8 +165,14 @@ def _histogram_quantiles(context: Context, call: Call) -> Matrix:
             asked = (q == value) | (np.isnan(q) & np.isnan(value))
             for one in found:
                 points = _quantile_row(context, call, one, q, 0)
-                rows.append(({**one.labels, label: go_float(value)}, one, Points(points.values, points.present & asked)))
+                rows.append(({**one.labels, label: _open_metrics(value)}, one, Points(points.values, points.present & asked)))
     return _assemble(context, rows)
+
+
+def _open_metrics(value: float) -> str:
+    """A number as OpenMetrics writes it in labels: whole ones with ``.0``."""
+    text = go_float(value)
+    return f"{text}.0" if text.lstrip("-").isdigit() else text
 
 
 def _histogram_fraction(context: Context, call: Call) -> Matrix:

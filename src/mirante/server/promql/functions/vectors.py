@@ -23,8 +23,8 @@ def absent(context: Context, call: Call) -> Matrix:
 
 def absent_over_time(context: Context, call: Call) -> Matrix:
     """1 at the steps whose windows are all empty."""
-    _, windows = context.windows(call.args[0])
-    return _absence(context, call.args[0], ~windows.filled.any(axis=0))
+    filled = context.windows(call.args[0]).windows.filled
+    return _absence(context, call.args[0], ~filled.any(axis=0))
 
 
 def _absence(context: Context, node: Node, missing: np.ndarray) -> Matrix:  # type: ignore[type-arg] # booleans

@@ -1,0 +1,115 @@
+"""Computes range functions where the samples are: one value a series and step comes back instead of all samples.
+
+ClickHouse's ``timeSeries*ToGrid`` aggregates have PromQL's left-open windows. Only functions whose answers agree with the
+evaluator's own, NaN, infinities and resets included, are here; a property test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mirante.server.store.api import STALE_NAN_BITS, Grid, QueryBudget, SeriesSet
+from mirante.server.store.samples import BETWEEN, CHOSEN, encode_ids, flat_list
+
+if TYPE_CHECKING:
+    from mirante.server.store.client import Engine
+
+NO_SAMPLE = np.uint64(0x7FF8000000000000)
+REAL_NAN = np.uint64(0x7FF8000000000001)
+"""Prometheus's own NaN, which stands in for a real one whose bits say "no sample"."""
+
+
+class _Aggregate(NamedTuple):
+    """How a PromQL function is computed.
+
+    Attributes:
+        name: of the aggregate between ``timeSeries`` and ``ToGrid``.
+        keeps_stale: whether staleness markers stay in the windows.
+        value: the samples' values as the aggregate must see them.
+        finite_only: whether one infinite or NaN sample spoils later windows: its running correction stays NaN.
+    """
+
+    name: str
+    keeps_stale: bool = False
+    value: str = "value"
+    finite_only: bool = False
+
+
+_AGGREGATES: Mapping[str, _Aggregate] = {
+    # It compares bits: of the two zeros and of all NaN one each is let in.
+    "changes": _Aggregate("Changes", value="if(isNaN(value), nan, value + 0.)"),
+    "count_over_time": _Aggregate("Count"),
+    "delta": _Aggregate("Delta"),
+    "idelta": _Aggregate("InstantDelta"),
+    "increase": _Aggregate("Increase", finite_only=True),
+    "irate": _Aggregate("InstantRate"),
+    "last": _Aggregate("Last", keeps_stale=True),
+    "last_over_time": _Aggregate("Last"),
+    "max_over_time": _Aggregate("Max"),
+    "min_over_time": _Aggregate("Min"),
+    "rate": _Aggregate("Rate", finite_only=True),
+    "resets": _Aggregate("Resets"),
+    "sum_over_time": _Aggregate("Sum"),
+    "avg_over_time": _Aggregate("Avg"),
+    "deriv": _Aggregate("Deriv"),
+    "predict_linear": _Aggregate("PredictLinear"),
+}
+
+
+def read_grid(
+    engine: Engine, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()
+) -> npt.NDArray[np.float64] | None:
+    """One value per series and step, or None where the engine has no such function; see ``MetricReader.grid``.
+
+    Raises:
+        QueryError: one of the budget's limits was met.
+        StoreError: the engine failed.
+    """
+    aggregate = _AGGREGATES.get(function)
+    if aggregate is None or not np.isfinite(args).all():
+        return None
+    result = np.full((len(found), grid.steps), NO_SAMPLE, dtype=np.uint64)
+    if not len(found):
+        return result.view(np.float64)
+    last = grid.start + (grid.steps - 1) * grid.step
+    parameters = {"ids": encode_ids(found.ids), "after": grid.start - grid.window, "until": last}
+    settings = {"enable_time_series_aggregate_functions": 1}
+    table = engine.arrow(_sql(aggregate, grid, args), parameters, budget, settings)
+    if aggregate.finite_only and any(table.column("spoilt").to_pylist()):
+        return None
+    if table.num_rows:
+        rows = np.searchsorted(found.ids, table.column("series_id").to_numpy())
+        result[rows] = _cells(table.column("cells").combine_chunks().flatten(), grid.steps)
+        if aggregate.keeps_stale:
+            result[result == STALE_NAN_BITS] = NO_SAMPLE
+    return result.view(np.float64)
+
+
+def _sql(aggregate: _Aggregate, grid: Grid, args: Sequence[float]) -> str:
+    fresh = "" if aggregate.keeps_stale else f" AND reinterpretAsUInt64(value) != {STALE_NAN_BITS}"
+    last = grid.start + (grid.steps - 1) * grid.step
+    bounds = [
+        *(f"fromUnixTimestamp64Milli(toInt64({moment}), 'UTC')" for moment in (grid.start, last)),
+        *(f"toDecimal64('{milliseconds / 1000:.3f}', 3)" for milliseconds in (grid.step, grid.window)),
+        *(repr(float(arg)) for arg in args),
+    ]
+    spoilt = ", max(NOT isFinite(value)) AS spoilt" if aggregate.finite_only else ""
+    return f"""SELECT series_id,
+       timeSeries{aggregate.name}ToGrid({", ".join(bounds)})(timestamp, {aggregate.value}) AS cells{spoilt}
+FROM samples
+WHERE {CHOSEN} AND {BETWEEN}{fresh}
+GROUP BY series_id
+ORDER BY series_id"""  # noqa: S608 # only numbers and constants
+
+
+def _cells(cells: object, steps: int) -> npt.NDArray[np.uint64]:
+    """Cells of all series as bits, an empty one as NO_SAMPLE."""
+    values = np.asarray(cells.fill_null(0.0).to_numpy(zero_copy_only=False)).view(np.uint64)  # type: ignore[attr-defined]
+    bits = np.where(values == NO_SAMPLE, REAL_NAN, values)
+    if cells.null_count:  # type: ignore[attr-defined]
+        bits[~cells.is_valid().to_numpy(zero_copy_only=False)] = NO_SAMPLE  # type: ignore[attr-defined]
+    return bits.reshape(-1, steps)

@@ -86,7 +86,11 @@ class EngineLimits:
 
     def session_settings(self) -> dict[str, Setting]:
         """Settings of every statement."""
-        return {"max_threads": self.threads, "min_free_disk_bytes_to_perform_insert": self.reserve_bytes}
+        return {
+            "max_threads": self.threads,
+            "min_free_disk_bytes_to_perform_insert": self.reserve_bytes,
+            "output_format_json_escape_forward_slashes": 0,  # values that views write as JSON keep their slashes
+        }
 
 
 # Engine error codes, as src/Common/ErrorCodes.cpp of ClickHouse numbers them.
@@ -106,13 +110,22 @@ _HTTP_OPTIONS = {"autogenerate_session_id": False, "form_encode_query_params": T
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
 
 
-def translated(error: Exception) -> MiranteError:
-    """The project's own error for one of the engine's, with the engine's first line as its message."""
-    text = str(error).partition("\n")[0].removeprefix("Code: ")
+# What may pass by itself; anything else that an insert raises is the data's fault.
+_PASSING = {0, 49, 74, 75, 76, 198, 202, 209, 210, 236, 242, 252, 319, 425, 439, 516, 999, 1000, 1001, 1002}
+
+
+class RefusedError(StoreError):
+    """The engine refuses the data itself: repeating the insert cannot help."""
+
+
+def translated(error: Exception, *, insert: bool = False) -> MiranteError:
+    """The project's own error for one of the engine's, with the beginning of the engine's message."""
+    text = str(error).partition("\n")[0].removeprefix("Code: ")[:500]
     if any(words in text for words in _NO_ROOM):
         return StoreFullError(text)
-    code = error.code if isinstance(error, DatabaseError) else None
-    return _ERRORS.get(code or 0, StoreError)(text)
+    code = (error.code if isinstance(error, DatabaseError) else None) or 0
+    default = RefusedError if insert and code not in _PASSING else StoreError
+    return _ERRORS.get(code, default)(text)
 
 
 class Connection:
@@ -160,8 +173,9 @@ class Connection:
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
             "max_partitions_per_insert_block": 0,  # late samples of many days are no error
+            "query_plan_enable_optimizations": 0,  # planning the views is most of a small insert's cost
         }
-        with _translating():
+        with _translating(insert=True):
             self._client.raw_insert(table, insert_block=block, fmt="Protobuf", settings=settings)
 
     def _format_settings(self, proto: str, message: str) -> dict[str, Setting]:
@@ -181,11 +195,11 @@ class Connection:
 
 
 @contextmanager
-def _translating() -> Iterator[None]:
+def _translating(*, insert: bool = False) -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        raise translated(error) from error
+        raise translated(error, insert=insert) from None  # the driver's own chain says no more
 
 
 def _literal(value: Setting) -> str:
@@ -276,7 +290,7 @@ class Engine:
         try:
             client = clickhouse_connect.get_client(**self._arguments)
         except ClickHouseError as error:
-            raise translated(error) from error
+            raise translated(error) from None
         connection = Connection(client, self._formats)
         self._connections.append(connection)
         return connection

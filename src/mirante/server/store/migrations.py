@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from mirante.errors import StoreError
+from mirante.server.store.api import Stream
 from mirante.server.store.client import Engine
+from mirante.server.store.protos import proto
 
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_COLUMNS = re.compile(r"\{\{(\w+)\}\}")
 _JOURNAL = (
     "CREATE TABLE IF NOT EXISTS schema_migrations"
     " (version UInt32, name String, applied DateTime('UTC') DEFAULT now()) ENGINE = MergeTree ORDER BY version"
@@ -40,6 +43,7 @@ def migrations() -> list[Migration]:
     for file in (resources.files(__package__) / "schema").iterdir():
         if file.name.endswith(".sql"):
             text = _COMMENT.sub("", file.read_text(encoding="utf-8"))
+            text = _COLUMNS.sub(lambda match: proto(cast("Stream", match[1])).columns(), text)
             statements = tuple(part.strip() for part in text.split(";\n") if part.strip())
             found.append(Migration(int(file.name.partition("_")[0]), file.name, statements))
     return sorted(found)

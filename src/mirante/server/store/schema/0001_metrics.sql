@@ -76,14 +76,8 @@ SELECT series_id,
        mapFromArrays(exemplar.labels.name, exemplar.labels.value) AS labels
 FROM points_in ARRAY JOIN exemplars AS exemplar;
 
--- Prometheus remote write 1.0: the message's own shape, one row a body.
-CREATE TABLE IF NOT EXISTS remote_write_in (
-    timeseries Array(Tuple(
-        labels Array(Tuple(name String, value String)),
-        samples Array(Tuple(value Float64, timestamp Int64)),
-        exemplars Array(Tuple(labels Array(Tuple(name String, value String)), value Float64, timestamp Int64)))),
-    metadata Array(Tuple(type Int32, metric_family_name String, help String, unit String))
-) ENGINE = Null;
+-- Prometheus remote write 1.0, one row a body. Braces stand for the columns of the .proto text of that name.
+CREATE TABLE IF NOT EXISTS remote_write_in {{remote_write}} ENGINE = Null;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS points_from_remote_write TO points_in AS
 SELECT cityHash64(pairs) AS series_id, pairs, samples, exemplars

@@ -1,0 +1,217 @@
+"""What all instruments share: a name, labels, and the children that carry the numbers."""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+
+from mirante._core.model import MetricFamily, Sample
+from mirante._core.origin import caller
+from mirante.errors import DeclarationError
+from mirante.formats.exposition import Header, escape
+from mirante.metrics.names import label_names, metric_name
+
+_SPECIAL = re.compile(r'[\\"\n]')
+
+Shape = tuple[object, ...]
+
+
+class Child:
+    """One series of an instrument, or the group of series that share its label values.
+
+    Attributes:
+        label_values: in the order of the instrument's label names.
+    """
+
+    __slots__ = ("label_values",)
+
+    label_values: tuple[str, ...]
+
+
+C = TypeVar("C", bound=Child)
+
+
+class Instrument(ABC, Generic[C]):
+    """A named metric with its children.
+
+    Attributes:
+        name: the family's name as OpenMetrics has it: a counter's without ``_total``.
+        help: one sentence for people.
+        label_names: in the order in which ``labels()`` takes their values.
+        unit: the base unit, such as ``seconds``, or the empty string.
+        declared_at: ``file:line`` of the declaration.
+        created: seconds since the Unix epoch when it was declared; every series began at zero no earlier.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_children",
+        "_special",
+        "created",
+        "declared_at",
+        "help",
+        "label_names",
+        "name",
+        "unit",
+    )
+
+    type: ClassVar[str]
+    reserved: ClassVar[tuple[str, ...]] = ()
+    suffixes: ClassVar[tuple[str, ...]] = ("",)
+
+    def __init__(self, name: str, help: str = "", labels: Iterable[str] = (), *, unit: str = "") -> None:
+        self.name = metric_name(name, unit)
+        self.help = help
+        self.unit = unit
+        self.label_names = label_names(self.name, labels, self.reserved)
+        self.declared_at = caller()
+        self.created = time.time()
+        self._children: dict[tuple[object, ...], C] = {}
+        self._special = False
+
+    @property
+    def lines_per_child(self) -> int:
+        """How many lines each child takes in an exposition."""
+        return 1
+
+    @abstractmethod
+    def _new(self) -> C:
+        """A child that starts at zero."""
+
+    @abstractmethod
+    def _samples(self, child: C, labels: dict[str, str]) -> Iterator[Sample]:
+        """The samples of one child; ``labels`` is theirs to share."""
+
+    @abstractmethod
+    def _text(self, children: Sequence[C], keys: Sequence[tuple[str, ...]]) -> str:
+        """The exposition's lines of those children, without building anything that the garbage collector tracks.
+
+        ``keys`` are their label values, escaped.
+        """
+
+    def shape(self) -> Shape:
+        """What must agree for two declarations to mean the same metric; the help text need not."""
+        return (type(self), self.label_names, self.unit)
+
+    def sample_names(self) -> Iterator[str]:
+        """Every name that this metric's samples or headers take."""
+        for suffix in self.suffixes:
+            yield self.name + suffix
+
+    def labels(self, *values: object, **named: object) -> C:
+        """The child with those label values, made at the first call; keep it where speed matters.
+
+        Args:
+            values: one for each label name, in their order; what is not text is converted by ``str``.
+            named: the same by name.
+
+        Raises:
+            DeclarationError: the values do not fit the label names.
+
+        Example:
+            >>> from mirante.metrics import Counter
+            >>> requests = Counter("requests", "Requests.", ["method", "code"])
+            >>> requests.labels("GET", 200) is requests.labels(code="200", method="GET")
+            True
+        """
+        if named:
+            values = self._ordered(values, named)
+        try:
+            return self._children[values]
+        except (KeyError, TypeError):  # new, not all text, or not even hashable
+            return self._child(values)
+
+    def remove(self, *values: object, **named: object) -> None:
+        """Forget the child with those label values, if there is one; whoever kept it counts on unseen."""
+        self._children.pop(self._texts(self._ordered(values, named) if named else values), None)
+
+    def clear(self) -> None:
+        """Forget all children; a metric without labels starts again from zero."""
+        if self.label_names:
+            self._children = {}
+        else:
+            self.reset()
+
+    def reset(self) -> None:
+        """Set what is counted back to zero, in a forked child for instance; gauges keep their numbers."""
+        for child in list(self._children.values()):
+            self._zero(child)
+
+    def _zero(self, child: C) -> None:
+        """Set the child's counts to zero."""
+
+    def children(self) -> list[C]:
+        """The present children: a copy made at once, so that no other thread is held up."""
+        return list(self._children.values())
+
+    def header(self) -> Header:
+        """What an exposition says before the samples."""
+        return Header(self.name, self.type, self.help, self.unit)
+
+    def collect(self) -> Iterator[MetricFamily]:
+        """The family with all its samples, as every collector gives it."""
+        names = self.label_names
+        samples = [
+            sample
+            for child in self.children()
+            for sample in self._samples(child, dict(zip(names, child.label_values, strict=True)))
+        ]
+        yield MetricFamily(self.name, self.type, self.help, self.unit, tuple(samples))
+
+    def text(self, children: Sequence[C]) -> str:
+        """The lines of those children in an exposition, in both text formats."""
+        if self._special:
+            keys = [tuple(map(escape, child.label_values)) for child in children]
+        else:
+            keys = [child.label_values for child in children]
+        text = self._text(children, keys)
+        # Values are the last thing on a line and no label value has a bare line feed, so this finds values only.
+        return text.replace(" inf\n", " +Inf\n").replace(" -inf\n", " -Inf\n").replace(" nan\n", " NaN\n")
+
+    def _template(self, suffix: str = "", more: str = "") -> str:
+        """A ``%`` template from label values to the beginning of a line, up to the value.
+
+        ``more`` are labels to add, such as ``le="0.1"``.
+        """
+        inside = ",".join([*(f'{name}="%s"' for name in self.label_names), *([more] if more else [])])
+        return f"{self.name}{suffix}{{{inside}}} " if inside else f"{self.name}{suffix} "
+
+    def _child(self, values: tuple[object, ...]) -> C:
+        key = self._texts(values)
+        found = self._children.get(key)
+        if found is not None:
+            return found
+        child = self._new()
+        child.label_values = key
+        if any(map(_SPECIAL.search, key)):
+            self._special = True
+        return self._children.setdefault(key, child)  # atomic: of two threads the second gets the first one's child
+
+    def _sole(self) -> C | None:
+        """The only child of a metric without labels."""
+        return None if self.label_names else self._child(())
+
+    def _texts(self, values: tuple[object, ...]) -> tuple[str, ...]:
+        # The text that a subclass of str holds, not what its __str__ makes of it: it must equal its own hash's key.
+        key = tuple([str.__str__(value) if isinstance(value, str) else str(value) for value in values])
+        if len(key) != len(self.label_names):
+            raise DeclarationError(f"{self.name}: labels() needs one value for each of {self.label_names}, got {key}")
+        return key
+
+    def _ordered(self, values: tuple[object, ...], named: dict[str, object]) -> tuple[object, ...]:
+        rest = self.label_names[len(values) :]
+        if len(named) != len(rest) or any(name not in named for name in rest):
+            raise DeclarationError(
+                f"{self.name}: labels() needs one value for each of {self.label_names}, "
+                f"got {len(values)} by position and {sorted(named)} by name"
+            )
+        return (*values, *(named[name] for name in rest))
+
+    def _needs_labels(self, *_args: Any, **_kwargs: Any) -> NoReturn:  # noqa: ANN401 - stands in for any operation
+        raise DeclarationError(f"{self.name} has the labels {self.label_names}: call .labels(...) first")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.label_names}>"

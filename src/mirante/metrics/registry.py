@@ -1,0 +1,165 @@
+"""The set of metrics that are collected and exposed together."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from mirante._core.guard import REPORTER
+from mirante._core.model import Collector, MetricFamily
+from mirante.errors import DuplicateMetricError
+from mirante.formats.exposition import encode, family_text, header
+from mirante.metrics.family import Instrument
+
+I = TypeVar("I", bound=Instrument[Any])  # noqa: E741 - an instrument
+K = TypeVar("K", bound=Collector)
+
+STRETCH = 1000
+"""Lines formatted at a stretch: under a millisecond."""
+
+_BREATH = 0.00005
+"""Seconds of sleep between stretches. Sleeping for zero would take the GIL back before any waiting thread wakes up."""
+
+_DECLARING = threading.Lock()
+if hasattr(os, "register_at_fork"):  # pragma: no branch - absent on Windows, where nothing forks
+    # Held across fork, so that no child inherits it from a thread that it does not have.
+    os.register_at_fork(
+        before=_DECLARING.acquire, after_in_parent=_DECLARING.release, after_in_child=_DECLARING.release
+    )
+
+
+class Registry:
+    """Instruments by name, and collectors of metrics that are read elsewhere. Any thread may call any method.
+
+    Example:
+        >>> from mirante.metrics import counter
+        >>> registry = Registry()
+        >>> jobs = counter("jobs_total", "Jobs done.", registry=registry)
+        >>> jobs.inc()
+        DONE
+        >>> print(registry.expose().decode(), end="")
+        # HELP jobs_total Jobs done.
+        # TYPE jobs_total counter
+        jobs_total 1.0
+    """
+
+    def __init__(self) -> None:
+        # Replaced as a whole, never changed in place: readers take no lock.
+        self._instruments: dict[str, Instrument[Any]] = {}
+        self._names: dict[str, Instrument[Any]] = {}
+        self._collectors: tuple[Collector, ...] = ()
+
+    def add(self, instrument: I) -> I:
+        """Add an instrument, or find the one that was declared with the same name and shape before.
+
+        Returns:
+            The instrument to use, which may be the earlier one.
+
+        Raises:
+            DuplicateMetricError: the name, or one that its samples take, is used with another shape; names both places.
+        """
+        with _DECLARING:
+            known = self._instruments.get(instrument.name)
+            if known is not None and known.shape() == instrument.shape():
+                return known  # type: ignore[return-value] # the shape holds the type
+            for name in instrument.sample_names():
+                if name in self._names:
+                    raise _conflict(name, self._names[name], instrument)
+            self._names = {**self._names, **dict.fromkeys(instrument.sample_names(), instrument)}
+            self._instruments = {**self._instruments, instrument.name: instrument}
+        return instrument
+
+    def register(self, collector: K) -> K:
+        """Add a collector, such as the host's metrics; it is asked at each collection. Adding it again does nothing."""
+        if isinstance(collector, Instrument):
+            self.add(collector)
+            return collector
+        with _DECLARING:
+            if collector not in self._collectors:
+                self._collectors = (*self._collectors, collector)
+        return collector
+
+    def unregister(self, collector: Collector) -> None:
+        """Take out a collector or an instrument, if it is there."""
+        with _DECLARING:
+            self._collectors = tuple(other for other in self._collectors if other is not collector)
+            self._instruments = {n: other for n, other in self._instruments.items() if other is not collector}
+            self._names = {n: other for n, other in self._names.items() if other is not collector}
+
+    def get(self, name: str) -> Instrument[Any] | None:
+        """The instrument that has this name or gives samples of this name."""
+        return self._names.get(name)
+
+    def collect(self) -> Iterator[MetricFamily]:
+        """All families with their samples. A collector that fails is reported and left out."""
+        for instrument in self._instruments.values():
+            yield from instrument.collect()
+        yield from self._collected()
+
+    def expose(self, *, openmetrics: bool = False) -> bytes:
+        """All metrics as one Prometheus text, or OpenMetrics text, exposition.
+
+        Other threads get their turn at least every millisecond, however many series there are.
+        """
+        parts = []
+        for part in self.chunks(openmetrics=openmetrics):
+            parts.append(part)
+            if len(part) > STRETCH * 10:
+                time.sleep(_BREATH)
+        return b"".join(parts)
+
+    def chunks(self, *, openmetrics: bool = False) -> Iterator[bytes]:
+        """The exposition in parts that take less than a millisecond each, for whoever shares a thread with others."""
+        for instrument in self._instruments.values():
+            yield header(instrument.header(), openmetrics=openmetrics).encode()
+            children = instrument.children()
+            step = max(1, STRETCH // instrument.lines_per_child)
+            for start in range(0, len(children), step):
+                yield encode(instrument.text(children[start : start + step]))
+        for family in self._collected():
+            yield encode(family_text(family, openmetrics=openmetrics))
+        if openmetrics:
+            yield b"# EOF\n"
+
+    def reset(self) -> None:
+        """Set all counts back to zero and keep gauges, as a forked child does, whose own history begins there."""
+        for instrument in self._instruments.values():
+            instrument.reset()
+
+    def _collected(self) -> Iterator[MetricFamily]:
+        seen = set(self._instruments)
+        for collector in self._collectors:
+            try:
+                families = list(collector.collect())
+            except Exception as error:  # noqa: BLE001 - one collector's fault must not cost the others
+                REPORTER.fault(f"collector {type(collector).__name__}", error)
+                continue
+            for family in families:
+                if family.name in seen:
+                    REPORTER.warn(f"metric {family.name}", f"left out: {type(collector).__name__} gives it again")
+                    continue
+                seen.add(family.name)
+                yield family
+
+
+def _conflict(name: str, first: Instrument[Any], second: Instrument[Any]) -> DuplicateMetricError:
+    return DuplicateMetricError(
+        f"{name} is declared as {_description(first)} at {first.declared_at} "
+        f"and as {_description(second)} at {second.declared_at}: give one of them another name",
+        name=name,
+        first=first.declared_at,
+        second=second.declared_at,
+    )
+
+
+def _description(instrument: Instrument[Any]) -> str:
+    _kind, labels, unit, *rest = instrument.shape()
+    more = "".join(f", {part}" for part in (f"unit {unit}" if unit else "", *rest) if part)
+    return f"{instrument.type} with labels {labels}{more}"
+
+
+REGISTRY = Registry()
+"""The process's own, used where none is named."""

@@ -109,7 +109,9 @@ def page_lines(body: bytes, *, openmetrics: bool) -> list[bytes]:
     """
     if not openmetrics:
         lines = body.split(b"\n")
-        return [line.lstrip(b" \t") if line[:1] in b" \t" else line for line in lines]
+        if body[:1] in b" \t" or b"\n " in body or b"\n\t" in body:
+            return [line.lstrip(b" \t") for line in lines]
+        return lines
     end = body.find(b"# EOF")
     while end > 0 and body[end - 1 : end] != b"\n":
         end = body.find(b"# EOF", end + 1)

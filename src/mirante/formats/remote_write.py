@@ -82,6 +82,14 @@ def series_head(label_bytes: bytes) -> bytes:
     return b"\x0a" + varint(len(label_bytes) + 18) + label_bytes + b"\x12\x10\x09"
 
 
+def head_labels(head: bytes) -> bytes:
+    """The label bytes that ``series_head`` was given."""
+    start = 1
+    while head[start] & 0x80:
+        start += 1
+    return head[start + 1 : -3]
+
+
 def sample_tail(timestamp: int) -> bytes:
     """What follows the value of a one-sample series that began with ``series_head``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -136,3 +136,8 @@ class PrometheusConfig:
     jobs: tuple[ScrapeJob, ...] = ()
     external_labels: Mapping[str, str] = field(default_factory=dict)
     evaluation_interval: int = 60_000
+
+    def with_builtin(self, *jobs: ScrapeJob) -> PrometheusConfig:
+        """The same with the server's own jobs before it; a job of the file takes the place of its namesake."""
+        named = {job.name for job in self.jobs}
+        return replace(self, jobs=(*(job for job in jobs if job.name not in named), *self.jobs))

@@ -1,0 +1,155 @@
+"""All scraping of a server, started, stopped and reconfigured as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.model import MetricFamily, Sample
+from mirante.errors import ConfigError
+from mirante.formats.duration import format_duration
+from mirante.server.scrape.fetch import Client
+from mirante.server.scrape.loop import ScrapeStats, Sleep, Surroundings, TargetLoop
+from mirante.server.scrape.model import PrometheusConfig, ScrapeJob
+from mirante.server.scrape.pool import ScrapePool, end_all
+from mirante.server.store.api import BodyLog
+
+_WORKERS = 2
+
+
+class ScrapeManager:
+    """Scrapes the targets of a configuration into a log.
+
+    All methods are called in one event loop, ``collect`` from any thread.
+
+    Args:
+        config: what to scrape.
+        log: takes the WriteRequest bodies.
+        hostname: how other machines call this one, for ``globalUrl``; the system's own name by default.
+        clock: the time.
+        sleep: waits for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        config: PrometheusConfig,
+        log: BodyLog,
+        *,
+        hostname: str = "",
+        clock: Clock = SYSTEM_CLOCK,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._config = config
+        self._hostname = hostname or socket.gethostname()
+        self._pools: dict[str, ScrapePool] = {}
+        self._changing = asyncio.Lock()
+        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="mirante-scrape")
+        self._around = Surroundings(log, clock, sleep, self._workers, ScrapeStats())
+
+    async def start(self) -> None:
+        """Start scraping.
+
+        Raises:
+            ConfigError: a job's ``tls_config`` names files that cannot be used.
+        """
+        await self.reload(self._config)
+
+    async def stop(self) -> None:
+        """Stop scraping; what was read by then is in the log, and no series is ended, as a restart may follow."""
+        async with self._changing:
+            pools, self._pools = self._pools, {}
+            await asyncio.gather(*(pool.stop(finish=False) for pool in pools.values()))
+            await asyncio.to_thread(self._workers.shutdown)
+
+    async def reload(self, config: PrometheusConfig) -> None:
+        """Change to another configuration: jobs that stay the same go on undisturbed, the others lose no scrape.
+
+        Raises:
+            ConfigError: as in ``start``; the old configuration stays in force.
+        """
+        async with self._changing:
+            jobs = {job.name: job for job in config.jobs}
+            staying = {name for name, pool in self._pools.items() if jobs.get(name) == pool.job}
+            clients = await _clients([job for name, job in jobs.items() if name not in staying])
+            before = {name: self._pools.pop(name) for name in self._pools.keys() - staying}
+            stopped = dict(zip(before, await _stop(before.values()), strict=True))
+            for name, client in clients.items():
+                pool = self._pools[name] = ScrapePool(jobs[name], client, self._around)
+                await pool.start(stopped.pop(name, {}))
+            await end_all([loop for loops in stopped.values() for loop in loops.values()])
+
+    def targets(self) -> Mapping[str, Any]:
+        """``activeTargets`` and ``droppedTargets`` as Prometheus's ``/api/v1/targets`` gives them."""
+        pools = [pool for _, pool in sorted(self._pools.items())]
+        return {
+            "activeTargets": [
+                _describe(loop, pool.job.name, self._hostname)
+                for pool in pools
+                for loop in sorted(pool.loops.values(), key=lambda loop: loop.target.url)
+            ],
+            "droppedTargets": [
+                {"discoveredLabels": dict(sorted(labels.items())), "scrapePool": pool.job.name}
+                for pool in pools
+                for labels in pool.dropped
+            ],
+            "droppedTargetCounts": {pool.job.name: len(pool.dropped) for pool in pools},
+        }
+
+    def collect(self) -> Iterable[MetricFamily]:
+        """The scraper's own metrics."""
+        stats, targets = self._around.stats, sum(len(pool.loops) for pool in list(self._pools.values()))
+        yield _family("mirante_scrape_targets", "gauge", "Targets that are scraped.", "", {"": targets})
+        yield _family("mirante_scrapes", "counter", "Scrapes by result.", "result", stats.scrapes)
+        yield _family("mirante_scrape_samples", "counter", "Samples that scrapes stored.", "", {"": stats.samples})
+        yield _family("mirante_scrape_samples_refused", "counter", "Samples left out.", "reason", stats.refused)
+
+
+def _family(name: str, kind: str, text: str, label: str, values: Mapping[str, int]) -> MetricFamily:
+    exposed = f"{name}_total" if kind == "counter" else name
+    samples = [Sample(exposed, {label: key} if label else {}, float(n)) for key, n in sorted(values.items())]
+    return MetricFamily(name, kind, text, samples=tuple(samples))
+
+
+async def _clients(jobs: list[ScrapeJob]) -> dict[str, Client]:
+    clients: dict[str, Client] = {}
+    for job in jobs:
+        try:
+            clients[job.name] = Client(job)
+        except OSError as error:
+            await asyncio.gather(*(client.close() for client in clients.values()))
+            raise ConfigError(f'tls_config of job name "{job.name}" cannot be used: {error}') from error
+    return clients
+
+
+async def _stop(pools: Iterable[ScrapePool]) -> list[dict[int, TargetLoop]]:
+    return await asyncio.gather(*(pool.stop(finish=True) for pool in pools))
+
+
+def _describe(loop: TargetLoop, pool: str, hostname: str) -> dict[str, Any]:
+    target, health = loop.target, loop.health
+    return {
+        "discoveredLabels": dict(sorted(target.discovered.items())),
+        "labels": dict(sorted(target.labels.items())),
+        "scrapePool": pool,
+        "scrapeUrl": target.url,
+        "globalUrl": target.global_url(hostname),
+        "lastError": health.error,
+        "lastScrape": _rfc3339(health.started),
+        "lastScrapeDuration": health.seconds,
+        "health": health.health,
+        "scrapeInterval": format_duration(target.interval),
+        "scrapeTimeout": format_duration(target.timeout),
+    }
+
+
+def _rfc3339(nanoseconds: int) -> str:
+    """A time as Go writes it; its zero time for 0."""
+    if not nanoseconds:
+        return "0001-01-01T00:00:00Z"
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

@@ -1,0 +1,243 @@
+"""From a target's page to remote-write fields, by way of what is already known of each series.
+
+The cache is keyed by the raw text of a series. For a series that it holds, a line costs a split, a look-up, a float and
+a concatenation; its labels are parsed, relabeled and encoded once. A line that is out of the ordinary goes through the
+exact parser alone; an error sends the whole page there, so that the message names the line.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mirante._core.model import Exemplar
+from mirante.errors import FormatError
+from mirante.formats import remote_write
+from mirante.formats.exposition_parser import (
+    Measure,
+    Metadata,
+    are_plain_numbers,
+    page_lines,
+    parse,
+    read_comment,
+    read_measure,
+    read_series,
+    split_sample,
+)
+from mirante.server.scrape.model import ScrapeJob
+from mirante.server.scrape.relabel import relabel
+
+_FUTURE_MS = 10 * 60 * 1000  # Prometheus refuses samples further ahead than this
+_DROPPED = b""  # the head of a series that relabeling drops
+_value_and_tail = struct.Struct("<d7s").pack
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a page said.
+
+    Attributes:
+        fields: encoded fields of a WriteRequest: metadata that changed, samples, exemplars.
+        live: heads of the series that staleness watches over.
+        scraped: samples on the page.
+        kept: samples left after metric relabeling.
+        refused: samples that were left out, by reason.
+    """
+
+    fields: list[bytes] = field(default_factory=list)
+    live: set[bytes] = field(default_factory=set)
+    scraped: int = 0
+    kept: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    comments: list[bytes] = field(default_factory=list)
+    metadata: dict[str, Metadata] = field(default_factory=dict)
+    exemplars: dict[bytes, Exemplar] = field(default_factory=dict)
+
+    def refuse(self, reason: str) -> None:
+        """Count a sample that is left out."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+
+class SeriesCache:
+    """What is known of one target's series from scrape to scrape; used by one thread at a time.
+
+    ``read`` changes nothing that a later call cannot repair; ``commit`` says that a reading is safely stored.
+    """
+
+    def __init__(self, job: ScrapeJob, target_labels: Mapping[str, str]) -> None:
+        self._job, self._target_labels = job, target_labels
+        self._heads: dict[bytes, bytes] = {}
+        self._stored = Reading()
+
+    @property
+    def live(self) -> set[bytes]:
+        """Heads of the series that the last stored scrape had."""
+        return self._stored.live
+
+    def adopt(self, live: set[bytes]) -> None:
+        """Take over the series of a predecessor: what the next scrape does not have then goes stale."""
+        self._stored.live = live
+
+    def commit(self, reading: Reading) -> None:
+        """Remember the reading as stored."""
+        self._stored = reading
+
+    def nothing(self) -> Reading:
+        """The reading of a scrape that failed: every series ends, what is known of families stays."""
+        stored = self._stored
+        return Reading(comments=stored.comments, metadata=stored.metadata, exemplars=stored.exemplars)
+
+    def read(self, page: bytes, *, openmetrics: bool, now: int) -> Reading:
+        """Read a page that was scraped at ``now`` (milliseconds).
+
+        Raises:
+            FormatError: the page breaks its format, or a series breaks a limit of the job.
+        """
+        try:
+            return self._read(page, openmetrics=openmetrics, now=now)
+        except ValueError:
+            parse(page, openmetrics=openmetrics)  # names the line, unless the page itself is in order
+            raise
+
+    def stale(self, reading: Reading, now: int) -> Iterable[bytes]:
+        """Staleness markers of the stored series that the reading lacks."""
+        tail = remote_write.sample_tail(now)
+        return [head + _value_and_tail(remote_write.STALE_NAN, tail) for head in self.live - reading.live]
+
+    def _read(self, page: bytes, *, openmetrics: bool, now: int) -> Reading:
+        lines = page_lines(page, openmetrics=openmetrics)
+        if openmetrics and b"" in lines:
+            raise FormatError("a blank line is not allowed in OpenMetrics")
+        reading = Reading()
+        self._describe(reading, [line for line in lines if line[:1] == b"#"], openmetrics=openmetrics)
+        splits = [line.rpartition(b" ") for line in lines if line[:1] not in b"#"]  # b"" is in every bytes
+        known = self._heads.get
+        heads = [known(series) for series, _, _ in splits]
+        unusual = self._resolve(splits, heads, openmetrics=openmetrics) if None in heads else []
+        plain = [(head, text) for head, (_, _, text) in zip(heads, splits, strict=True) if head]
+        self._add_plain(reading, plain, now)
+        for head, measure in unusual:
+            self._add_unusual(reading, head, measure, now)
+        reading.scraped = len(splits)
+        if len(self._heads) > 2 * len(splits) + 1000:
+            self._heads.clear()  # most of it is of series that went away
+        return reading
+
+    def _resolve(
+        self, splits: list[tuple[bytes, bytes, bytes]], heads: list[bytes | None], *, openmetrics: bool
+    ) -> list[tuple[bytes, Measure]]:
+        """Fill in the heads of series that are new; lines with more than a value are taken out and returned."""
+        unusual = []
+        for i, head in enumerate(heads):
+            if head is not None:
+                continue
+            before, space, text = splits[i]
+            series, rest = split_sample(before + space + text, openmetrics=openmetrics)
+            found = self._heads.get(series)
+            if found is None:
+                found = self._heads[series] = self._learn(series)
+            if before == series:
+                heads[i] = found
+            else:
+                heads[i] = _DROPPED
+                unusual.append((found, read_measure(rest, openmetrics=openmetrics)))
+        return unusual
+
+    def _add_plain(self, reading: Reading, lines: list[tuple[bytes, bytes]], now: int) -> None:
+        """Add the lines that are a known series and a value."""
+        texts = b"".join([text for _, text in lines])
+        if not are_plain_numbers(texts):
+            raise FormatError("expected a number as the value")
+        tail = remote_write.sample_tail(now)
+        values = [(head, float(text)) for head, text in lines]
+        if b"n" in texts or b"N" in texts:
+            values = [(head, value if value == value else remote_write.NORMAL_NAN) for head, value in values]  # noqa: PLR0124 - NaN
+        reading.live.update([head for head, _ in values])
+        reading.kept += len(values)
+        if len(reading.live) != len(values):
+            # The same series twice on a page: the first one counts, as in Prometheus.
+            first = dict(reversed(values))
+            reading.refused["duplicate"] = len(values) - len(first)
+            values = list(first.items())
+        reading.fields += [head + _value_and_tail(value, tail) for head, value in values]
+
+    def _add_unusual(self, reading: Reading, head: bytes, measure: Measure, now: int) -> None:
+        """Add a line with a timestamp or an exemplar."""
+        if head == _DROPPED:
+            return None
+        reading.kept += 1
+        own_time = self._job.honor_timestamps and measure.timestamp is not None
+        at = round(measure.timestamp * 1000) if own_time and measure.timestamp is not None else now
+        if at not in remote_write.TIMES or at > now + _FUTURE_MS:
+            return reading.refuse("out_of_bounds")
+        if not own_time and head in reading.live:
+            return reading.refuse("duplicate")
+        if not own_time or self._job.track_timestamps_staleness:
+            reading.live.add(head)
+        value = measure.value if measure.value == measure.value else remote_write.NORMAL_NAN
+        reading.fields.append(head + _value_and_tail(value, remote_write.sample_tail(at)))
+        if measure.exemplar is not None:
+            self._add_exemplar(reading, head, measure.exemplar, at)
+        return None
+
+    def _add_exemplar(self, reading: Reading, head: bytes, exemplar: Exemplar, at: int) -> None:
+        """Add an exemplar, unless the page only repeats the one that is stored."""
+        reading.exemplars[head] = exemplar
+        if self._stored.exemplars.get(head) != exemplar:
+            labels = remote_write.head_labels(head)
+            reading.fields.append(remote_write.series(labels, remote_write.exemplar(exemplar, at)))
+
+    def _describe(self, reading: Reading, comments: list[bytes], *, openmetrics: bool) -> None:
+        """Add the metadata of families whose comments are not those of the last stored page."""
+        stored = self._stored
+        reading.comments, reading.metadata = comments, stored.metadata
+        if comments == stored.comments:
+            return
+        reading.metadata = {}
+        for line in comments:
+            read_comment(line, reading.metadata, openmetrics=openmetrics)
+        reading.fields += [
+            remote_write.metadata(family, *said)
+            for family, said in reading.metadata.items()
+            if stored.metadata.get(family) != said
+        ]
+
+    def _learn(self, series: bytes) -> bytes:
+        """Head of a series seen for the first time."""
+        labels = relabel(self._with_target_labels(read_series(series)), self._job.metric_relabel)
+        if not labels:
+            return _DROPPED
+        if "__name__" not in labels:
+            raise FormatError(f"metric relabeling left no name to {series.decode('utf-8', 'replace')}")
+        self._check_limits(labels)
+        return remote_write.series_head(remote_write.labels(labels))
+
+    def _with_target_labels(self, labels: dict[str, str]) -> dict[str, str]:
+        """Join the page's labels and the target's; in a conflict ``honor_labels`` decides who keeps the name."""
+        if self._job.honor_labels:
+            return {**self._target_labels, **labels}
+        joined = dict(labels)
+        for name, value in self._target_labels.items():
+            exposed, renamed = joined.pop(name, ""), f"exported_{name}"
+            if exposed:
+                while renamed in labels or renamed in self._target_labels:
+                    renamed = f"exported_{renamed}"
+                joined[renamed] = exposed
+            joined[name] = value
+        return joined
+
+    def _check_limits(self, labels: Mapping[str, str]) -> None:
+        limits, metric = self._job.limits, labels["__name__"]
+        if limits.labels and len(labels) > limits.labels:
+            raise FormatError(f"label_limit exceeded (metric: {metric}, labels: {len(labels)}, limit: {limits.labels})")
+        for name, value in labels.items():
+            for what, text, limit in (
+                ("label_name_length_limit", name, limits.label_name_length),
+                ("label_value_length_limit", value, limits.label_value_length),
+            ):
+                size = len(text.encode())
+                if limit and size > limit:
+                    raise FormatError(
+                        f"{what} exceeded (metric: {metric}, label: {name}, size: {size}, limit: {limit})"
+                    )

@@ -90,7 +90,7 @@ function drawNames(plot: uPlot, look: ChartLook, unit: string): void {
   ctx.fillStyle = look.theme.axis;
   ctx.textAlign = 'right';
   ctx.textBaseline = 'alphabetic';
-  ctx.fillText(unit, bbox.left - 6 * ratio, bbox.top - 8 * ratio);
+  ctx.fillText(unit, bbox.left - 6 * ratio, bbox.top - 12 * ratio);
   ctx.textAlign = 'left';
   ctx.textBaseline = 'top';
   ctx.fillText(look.zone, 0, bbox.top + bbox.height + 9 * ratio);
@@ -137,7 +137,7 @@ export function chartOptions(look: ChartLook, size: { width: number; height: num
   const names = { unit: '' };
   return {
     ...size,
-    padding: look.compact ? [4, 0, 2, 0] : [20, 8, 0, 0],
+    padding: look.compact ? [4, 0, 2, 0] : [26, 8, 0, 0],
     legend: { show: false },
     cursor: cursor(look, live, syncKey),
     series: [{}, ...lineSeries(look)],

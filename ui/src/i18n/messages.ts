@@ -80,7 +80,7 @@ export const MESSAGES = {
   'error.crash': ['This view stopped on an error of its own', 'Esta tela parou por um erro próprio'],
 
   'home.status.ok': ['Nothing is wrong', 'Nada está errado'],
-  'home.status.ok.detail': ['Every target answers and no service fails.', 'Todos os alvos respondem e nenhum serviço falha.'],
+  'home.status.ok.detail': ['Every target answers, no service fails, no disk is full.', 'Todos os alvos respondem, nenhum serviço falha, nenhum disco está cheio.'],
   'home.status.bad': ['Needs attention', 'Requer atenção'],
   'home.status.failing': ['{jobs} failing', '{jobs} falhando'],
   'home.status.warning': ['{jobs} degraded', '{jobs} degradado'],
@@ -103,6 +103,9 @@ export const MESSAGES = {
   'home.network': ['Network', 'Rede'],
   'home.network.sub': ['bytes each second, without loopback', 'bytes por segundo, sem loopback'],
   'home.filesystems': ['File systems', 'Sistemas de arquivos'],
+  'home.disk.warning': ['filling up', 'enchendo'],
+  'home.disk.failing': ['almost full', 'quase cheio'],
+  'home.status.disk': ['{mount} is {share} full', '{mount} está {share} cheio'],
   'home.uptime': ['Up for {age}', 'No ar há {age}'],
   'home.load': ['load {load} on {cores} cores', 'carga {load} em {cores} núcleos'],
   'home.host.empty': ['This host has sent nothing yet.', 'Esta máquina ainda não enviou nada.'],

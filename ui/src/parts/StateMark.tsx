@@ -43,12 +43,12 @@ export function StateShape({ state }: { state: AnyState }): ReactNode {
 }
 
 /** A state by shape, word and colour, so that none of them alone has to carry it. */
-export function StateMark({ state }: { state: AnyState }): ReactNode {
+export function StateMark({ state, word }: { state: AnyState; word?: string }): ReactNode {
   const { t } = useI18n();
   return (
     <span className={classes['state']} data-tone={TONES[state]}>
       <StateShape state={state} />
-      {t(`state.${state}`)}
+      {word ?? t(`state.${state}`)}
     </span>
   );
 }

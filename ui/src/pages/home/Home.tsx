@@ -8,6 +8,7 @@ import { Host } from './Host';
 import { SendMore } from './SendMore';
 import { ServiceRow } from './ServiceRow';
 import { Status } from './Status';
+import { useFilesystems } from './useFilesystems';
 import { useServices } from './useServices';
 
 /** What runs, whether it is broken, and on which machine. */
@@ -15,10 +16,11 @@ export function Home(): ReactNode {
   const { t } = useI18n();
   const grid = useGrid();
   const services = useServices(grid);
+  const filesystems = useFilesystems();
   const some = services.list.length > 0;
   return (
     <div className={classes['home']}>
-      <Status services={services.list} />
+      <Status services={services.list} filesystems={filesystems} />
       {services.error && <ErrorNotice error={services.error} onRetry={services.retry} />}
       {services.loading && !services.error && <Placeholder height={88} />}
       {some && (
@@ -35,7 +37,7 @@ export function Home(): ReactNode {
         </section>
       )}
       {!some && !services.loading && !services.error && <SendMore folded={false} />}
-      <Host grid={grid} />
+      <Host grid={grid} filesystems={filesystems} />
       {some && <SendMore folded />}
     </div>
   );

@@ -4,6 +4,7 @@ import type { ThresholdBand } from '../../charts/options';
 import { type Grid, useNumber } from '../../hooks/useRangeQuery';
 import { useI18n } from '../../i18n/context';
 import { formatAge } from '../../lib/duration';
+import type { Filesystem } from '../../lib/filesystems';
 import { formatValue } from '../../lib/units';
 import { hostQueries } from '../../promql/queries';
 import { Filesystems } from './Filesystems';
@@ -36,7 +37,7 @@ function Facts(): ReactNode {
 }
 
 /** The machine under the server: what it does, and how near its limits it is. */
-export function Host({ grid }: { grid: Grid }): ReactNode {
+export function Host({ grid, filesystems }: { grid: Grid; filesystems: Filesystem[] }): ReactNode {
   const { t } = useI18n();
   const memoryLimit = useNumber(hostQueries.memoryLimit()) ?? undefined;
   return (
@@ -80,7 +81,7 @@ export function Host({ grid }: { grid: Grid }): ReactNode {
           grid={grid}
         />
       </div>
-      <Filesystems />
+      <Filesystems list={filesystems} />
     </section>
   );
 }

@@ -2,8 +2,10 @@ import type { ReactNode } from 'react';
 
 import { useInstantQuery } from '../../hooks/useRangeQuery';
 import { useI18n } from '../../i18n/context';
+import type { Filesystem } from '../../lib/filesystems';
 import { parseSample } from '../../lib/matrix';
 import type { Service, State } from '../../lib/services';
+import { formatValue } from '../../lib/units';
 import { StateShape } from '../../parts/StateMark';
 import { healthQuery } from '../../promql/queries';
 import { useNavigation } from '../../shell/navigation';
@@ -27,24 +29,42 @@ function useDown(): Down | null {
 const jobsIn = (services: Service[], state: State): string =>
   services.filter((service) => service.state === state).map((service) => service.job).join(', ');
 
+type Tone = 'ok' | 'warning' | 'failing';
+
+function worst(tones: readonly Tone[]): Tone {
+  if (tones.includes('failing')) return 'failing';
+  return tones.includes('warning') ? 'warning' : 'ok';
+}
+
 /** Is it broken, and what: the first line of the first view. */
-export function Status({ services }: { services: Service[] }): ReactNode {
-  const { t } = useI18n();
+export function Status({ services, filesystems }: { services: Service[]; filesystems: Filesystem[] }): ReactNode {
+  const { locale, t } = useI18n();
   const { linkTo } = useNavigation();
   const down = useDown();
   if (down === null) return <div className={classes['status']} data-tone="ok" aria-busy />;
   const failing = jobsIn(services, 'failing');
   const warning = jobsIn(services, 'warning');
-  const downText = t(down.count === 1 ? 'home.status.down.one' : 'home.status.down', { count: down.count, jobs: down.jobs.join(', ') });
-  const tone = failing !== '' || down.count > 0 ? 'failing' : warning !== '' ? 'warning' : 'ok';
+  const full = filesystems.filter(({ state }) => state !== 'ok');
+  const tone = worst([
+    failing !== '' || down.count > 0 ? 'failing' : 'ok',
+    warning !== '' ? 'warning' : 'ok',
+    ...full.map(({ state }) => state),
+  ]);
   return (
     <div className={classes['status']} data-tone={tone} role="status">
       <StateShape state={tone} />
       <strong>{t(tone === 'ok' ? 'home.status.ok' : 'home.status.bad')}</strong>
       {tone === 'ok' && <span className="dim">{t('home.status.ok.detail')}</span>}
       {failing !== '' && <span>{t('home.status.failing', { jobs: failing })}</span>}
+      {down.count > 0 && (
+        <a href={linkTo({ view: 'targets', health: 'down' })}>
+          {t(down.count === 1 ? 'home.status.down.one' : 'home.status.down', { count: down.count, jobs: down.jobs.join(', ') })}
+        </a>
+      )}
       {warning !== '' && <span>{t('home.status.warning', { jobs: warning })}</span>}
-      {down.count > 0 && <a href={linkTo({ view: 'targets', health: 'down' })}>{downText}</a>}
+      {full.map(({ mount, share }) => (
+        <span key={mount}>{t('home.status.disk', { mount, share: formatValue(Math.round(share * 100) / 100, 'ratio', locale) })}</span>
+      ))}
     </div>
   );
 }

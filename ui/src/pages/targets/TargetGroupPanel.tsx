@@ -56,7 +56,7 @@ function TargetRow({ target }: { target: ActiveTarget }): ReactNode {
   );
 }
 
-export function TargetGroupPanel({ group }: { group: TargetGroup }): ReactNode {
+export function TargetGroupPanel({ group, headed }: { group: TargetGroup; headed: boolean }): ReactNode {
   const { t } = useI18n();
   const interval = group.targets[0]?.scrapeInterval;
   return (
@@ -69,7 +69,7 @@ export function TargetGroupPanel({ group }: { group: TargetGroup }): ReactNode {
         </span>
       </header>
       <table className={classes['table']}>
-        <thead>
+        <thead data-hidden={!headed || undefined}>
           <tr>
             <th scope="col" className={classes['state']}>{t('targets.state')}</th>
             <th scope="col">{t('targets.endpoint')}</th>

@@ -76,8 +76,8 @@ export function Targets(): ReactNode {
       {remote.data === undefined && !remote.error && <Placeholder height={240} />}
       {remote.data !== undefined && targets.length === 0 && <NoTargets />}
       {targets.length > 0 && <Filters targets={targets} />}
-      {groups.map((group) => (
-        <TargetGroupPanel key={group.pool} group={group} />
+      {groups.map((group, index) => (
+        <TargetGroupPanel key={group.pool} group={group} headed={index === 0} />
       ))}
       {targets.length > 0 && groups.length === 0 && (
         <Empty title={t('targets.noMatch')}>

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mirante.errors import QueryCanceledError, QueryLimitError, QueryTimeoutError
-from mirante.server.promql.matrix import Floats, Matrix
+from mirante.server.promql.matrix import Floats, Ints, Matrix
 from mirante.server.promql.plan import Aggregate, At, Binary, Call, Negate, Node, RangeSelector, Selector, Subquery
 from mirante.server.promql.steps import Query, Steps, subquery_steps
 from mirante.server.promql.windows import (
@@ -158,19 +158,32 @@ class Leaves:
         index = np.clip(high - 1, 0, None)
         return Points(np.asarray(read(block, index)), (high > low) & ~is_stale(block.values)[index])
 
-    def windows(self, node: RangeSelector, steps: Steps) -> Ranges:
-        """The samples in the windows of a range selector, without staleness markers."""
+    def windows(self, node: RangeSelector, steps: Steps, rows: Ints | None = None) -> Ranges:
+        """The samples in the windows of a range selector, of some of its series only; without staleness markers."""
         selector = node.selector
         found = self.series(selector)
-        block = without_stale(self._raw(selector, node.range, steps))
+        if rows is None:
+            block = without_stale(self._raw(selector, node.range, steps))
+        else:
+            check(self._budget)
+            found = SeriesSet(found.ids[rows], [found.labels[row] for row in rows.tolist()])
+            block = without_stale(self._reader.samples(found, *self._interval(selector, node.range, steps), self._budget))
+            self._hold(block.values.size)
         ends = self.ends(selector.at, selector.offset, steps)
         return Ranges(found.labels, make_windows(block, ends, node.range, steps.times))
 
-    def computed(self, function: str, node: RangeSelector, steps: Steps, args: tuple[float, ...]) -> Matrix | None:
-        """A range function computed where the samples are, or None."""
+    def computed(
+        self, function: str, node: RangeSelector, steps: Steps, args: tuple[float, ...]
+    ) -> tuple[Matrix, Ints] | None:
+        """A range function computed where the samples are, or None; with it the rows that it could not compute.
+
+        The engine marks such a row by a staleness marker in its first cell.
+        """
         found = self.series(node.selector)
         points = self._in_engine(function, node.selector, node.range, steps, args)
-        return None if points is None else Matrix(found.labels, *points)
+        if points is None:
+            return None
+        return Matrix(found.labels, *points), np.flatnonzero(is_stale(np.ascontiguousarray(points.values[:, :1]))[:, 0])
 
     def _in_engine(
         self, function: str, selector: Selector, span: int, steps: Steps, args: tuple[float, ...]

@@ -48,7 +48,7 @@ def _of_range(function: RangeFunction) -> Implementation:
     def implementation(context: Context, call: Call) -> Matrix:
         scalars = tuple(context.scalar(arg) for arg in call.args if type_of(arg) == "scalar")
         _check_arguments(context, call, scalars)
-        matrix = _computed(context, call, scalars)
+        matrix = _computed(context, call, scalars, function)
         if matrix is None:
             (node,) = (arg for arg in call.args if type_of(arg) == "matrix")
             ranges = context.windows(node)
@@ -63,7 +63,9 @@ def _of_range(function: RangeFunction) -> Implementation:
     return implementation
 
 
-def _computed(context: Context, call: Call, scalars: tuple[Floats, ...]) -> Matrix | None:
+def _computed(
+    context: Context, call: Call, scalars: tuple[Floats, ...], function: RangeFunction
+) -> Matrix | None:
     """The engine's answer; it takes constant arguments only, and windows that move with the steps."""
     (node,) = (arg for arg in call.args if type_of(arg) == "matrix")
     if not isinstance(node, RangeSelector) or (call.function == "predict_linear" and node.selector.at is not None):
@@ -73,7 +75,16 @@ def _computed(context: Context, call: Call, scalars: tuple[Floats, ...]) -> Matr
     if any((scalar != scalar[:1]).any() for scalar in scalars) or not context.steps.count:
         return None
     args = tuple(float(scalar[0]) for scalar in scalars)
-    return context.leaves.computed(call.function, node, context.steps, args)
+    answer = context.leaves.computed(call.function, node, context.steps, args)
+    if answer is None:
+        return None
+    matrix, unsure = answer
+    if not len(unsure):
+        return matrix
+    points = function(context.leaves.windows(node, context.steps, unsure).windows, scalars)
+    values, present = matrix.values.copy(), matrix.present.copy()
+    values[unsure], present[unsure] = points
+    return matrix.with_points(values, present)
 
 
 def _check_arguments(context: Context, call: Call, scalars: tuple[Floats, ...]) -> None:

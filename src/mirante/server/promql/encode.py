@@ -1,0 +1,111 @@
+"""Writes an answer as Prometheus's JSON. Numbers are printed by Arrow's C++; where Go prints otherwise, they are mended.
+
+Source: Prometheus ``web/api/v1/json_codec.go`` and ``util/jsonutil``: values are strings as ``go_float`` gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mirante.server.promql.engine import Result
+from mirante.server.promql.gofloat import go_float
+from mirante.server.promql.matrix import Floats, Ints
+from mirante.server.store.api import Labels
+
+
+def encode(result: Result) -> bytes:
+    """The bytes of the ``data`` object of ``/api/v1/query`` and ``/api/v1/query_range``.
+
+    Example:
+        >>> import numpy as np
+        >>> encode(Result("scalar", [{}], np.array([1500]), np.array([[2.0]]), np.array([[True]])))
+        b'{"resultType":"scalar","result":[1.500,"2"]}'
+    """
+    return b"".join([b'{"resultType":"', result.type.encode(), b'","result":', *_body(result), b"}"])
+
+
+def _body(result: Result) -> Iterator[bytes]:
+    moment = seconds(int(result.times[0])) if len(result.times) else ""
+    if result.type == "string":
+        yield b"[" + moment.encode() + b"," + orjson.dumps(result.text) + b"]"
+    elif result.type == "scalar":
+        yield f'[{moment},"{go_float(float(result.values[0, 0]))}"]'.encode()
+    elif result.type == "vector":
+        values = numbers(result.values[:, 0]).to_pylist()
+        yield from _series(result.labels, '"value":', [f'[{moment},"{value}"]' for value in values])
+    elif result.samples is not None:
+        offsets, times, values = result.samples.offsets, result.samples.timestamps, result.samples.values
+        distinct, which = np.unique(times, return_inverse=True)
+        yield from _series(result.labels, '"values":', _rows(offsets, distinct, which, values))
+    else:
+        present = result.present
+        offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+        columns = np.broadcast_to(np.arange(present.shape[1]), present.shape)
+        rows = _rows(offsets, result.times, columns[present], result.values[present])
+        yield from _series(result.labels, '"values":', rows)
+
+
+def _series(labels: Sequence[Labels], key: str, points: Sequence[str]) -> Iterator[bytes]:
+    yield b"["
+    for number, (row, text) in enumerate(zip(labels, points, strict=True)):
+        yield b',{"metric":' if number else b'{"metric":'
+        yield orjson.dumps(dict(row), option=orjson.OPT_SORT_KEYS)
+        yield f",{key}{text}}}".encode()
+    yield b"]"
+
+
+# Large strings: an answer may have more than the 2 GiB that offsets of 32 bits reach.
+_AROUND = (pa.scalar('"]', pa.large_string()), pa.scalar("", pa.large_string()))
+
+
+def _rows(offsets: Ints, times: Ints, which: Ints, values: Floats) -> Sequence[str]:
+    """For each series the JSON of its points ``[[time,"value"],...]``; point i is at ``times[which[i]]``."""
+    starts = pa.array([f'[{seconds(time)},"' for time in times.tolist()], pa.large_string()).take(pa.array(which))
+    points = pc.binary_join_element_wise(starts, numbers(values).cast(pa.large_string()), *_AROUND)
+    lists = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), points)
+    joined = pc.binary_join(lists, pa.scalar(",", pa.large_string())).to_pylist()
+    return [f"[{row}]" for row in joined]
+
+
+def seconds(milliseconds: int) -> str:
+    """A time in seconds, with three decimals where it is no whole second.
+
+    Example:
+        >>> seconds(1500), seconds(-2000)
+        ('1.500', '-2')
+    """
+    sign, size = ("-", -milliseconds) if milliseconds < 0 else ("", milliseconds)
+    whole, fraction = divmod(size, 1000)
+    return f"{sign}{whole}.{fraction:03d}" if fraction else f"{sign}{whole}"
+
+
+_EXACT = float(2**53)
+
+
+def numbers(values: Floats) -> pa.StringArray:
+    """Each value as Go prints it: what ``go_float`` gives, for whole columns."""
+    size = np.abs(values)
+    texts = pc.cast(pa.array(values), pa.string())
+    # From 1e10 on Arrow writes exponents, Go from 1e21; a whole number is printed as such as long as it is exact.
+    with np.errstate(invalid="ignore"):
+        whole = (size >= 1e10) & (size < _EXACT) & (values == np.trunc(values))
+    if whole.any():
+        texts = _replaced(texts, whole, pc.cast(pa.array(values[whole].astype(np.int64)), pa.string()))
+    # Go's exponents have two digits at least.
+    small = (size < 1e-6) & (size != 0)
+    if small.any():
+        padded = pc.replace_substring_regex(texts.filter(pa.array(small)), r"e-(\d)$", r"e-0\1")
+        texts = _replaced(texts, small, padded)
+    rest = ~np.isfinite(values) | ((size >= 1e10) & (size < 1e21) & ~whole)
+    if rest.any():
+        texts = _replaced(texts, rest, pa.array([go_float(value) for value in values[rest].tolist()], pa.string()))
+    return texts
+
+
+def _replaced(texts: pa.StringArray, where: np.ndarray, by: pa.StringArray) -> pa.StringArray:  # type: ignore[type-arg]
+    return pc.replace_with_mask(texts, pa.array(where), by)

@@ -4,6 +4,11 @@ const accent: MantineColorsTuple = [
   '#e9eefc', '#d0dafa', '#a3b7f6', '#7a9dff', '#5379ea', '#3f67de', '#2f56d0', '#2748b0', '#203c92', '#182e70',
 ];
 
+/** From ink to ground; Mantine takes its dark surfaces and borders from here. */
+const dark: MantineColorsTuple = [
+  '#dde3ec', '#b6c0cf', '#98a3b5', '#6b778a', '#3b4656', '#262e3a', '#141920', '#0d1117', '#0d1117', '#090c11',
+];
+
 const SMALL = '12px';
 const TEXT = '14px';
 
@@ -12,7 +17,7 @@ export const theme = createTheme({
   primaryColor: 'accent',
   primaryShade: { light: 6, dark: 3 },
   autoContrast: true,
-  colors: { accent },
+  colors: { accent, dark },
   fontFamily: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif",
   fontFamilyMonospace: 'var(--mono)',
   fontSizes: { xs: SMALL, sm: TEXT, md: TEXT, lg: TEXT, xl: '20px' },

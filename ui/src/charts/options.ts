@@ -36,6 +36,7 @@ export interface ChartLive {
 
 const FONT = '11px system-ui, sans-serif';
 const DRAG_PIXELS = 6;
+const ZONE_CLEARANCE = 20;
 
 function lineSeries(look: ChartLook): uPlot.Series[] {
   return look.lines.map(({ color, dash }, index) => ({
@@ -55,6 +56,11 @@ function stackBands(look: ChartLook): uPlot.Band[] {
   return look.lines.slice(1).map(({ color }, index) => ({ series: [index + 2, index + 1], fill: withAlpha(color, 0.35) }));
 }
 
+/** Whether a tick stands so far left that its label would run into the zone's name. */
+function isUnderZone(plot: uPlot, tick: number | undefined): boolean {
+  return tick !== undefined && plot.valToPos(tick, 'x') < ZONE_CLEARANCE;
+}
+
 function axes(look: ChartLook, names: { unit: string }): uPlot.Axis[] {
   if (look.compact) return [{ show: false }, { show: false }];
   const shared = { stroke: look.theme.axis, font: FONT, grid: { stroke: look.theme.grid, width: 1 }, ticks: { show: false } };
@@ -64,7 +70,8 @@ function axes(look: ChartLook, names: { unit: string }): uPlot.Axis[] {
       size: 24,
       gap: 6,
       space: 72,
-      values: (_plot, splits, _axis, _space, increment) => formatTimeTicks(splits, increment, look.locale),
+      values: (plot, splits, _axis, _space, increment) =>
+        formatTimeTicks(splits, increment, look.locale).map((label, index) => (isUnderZone(plot, splits[index]) ? '' : label)),
     },
     {
       ...shared,
@@ -108,11 +115,16 @@ function drawThresholds(plot: uPlot, bands: readonly ThresholdBand[], theme: Cha
   }
 }
 
+function isMovement(type: string): boolean {
+  return type === 'mousemove' || type === 'mouseleave' || type === 'mouseenter';
+}
+
 function cursor(look: ChartLook, live: () => ChartLive, syncKey: string): uPlot.Cursor {
   return {
     y: false,
     drag: { x: true, y: false, setScale: false, dist: DRAG_PIXELS },
-    sync: { key: syncKey, setSeries: false, scales: ['x', null] },
+    // Shared are movements only: a drag that ends on every chart at once would zoom as many times.
+    sync: { key: syncKey, setSeries: false, scales: ['x', null], filters: { pub: isMovement } },
     points: { size: 6, fill: (_plot, index) => look.lines[index - 1]?.color ?? look.theme.axis },
     bind: {
       dblclick: () => () => {

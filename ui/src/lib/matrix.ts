@@ -87,6 +87,13 @@ export function toRows(data: InstantData): TableRow[] {
   }
 }
 
+/** Largest first, unless the query itself put its result in order. */
+export function orderRows(rows: readonly TableRow[], expression: string): TableRow[] {
+  if (/^\s*(sort|topk|bottomk)/.test(expression)) return [...rows];
+  const size = ({ value }: TableRow): number => (typeof value === 'number' && !Number.isNaN(value) ? value : -Infinity);
+  return rows.toSorted((a, b) => size(b) - size(a) || a.name.localeCompare(b.name));
+}
+
 /** `job="shop"`: one equality matcher. */
 export function matcher(label: string, value: string): string {
   return `${label}="${escapeLabelValue(value)}"`;

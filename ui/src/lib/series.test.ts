@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { commonLabels, legendNames, seriesName, withoutLabels } from './labels';
-import { gridOf, largestSeries, lastValue, matcher, parseSample, stackRows, toFrame, toRows } from './matrix';
+import { gridOf, largestSeries, lastValue, matcher, orderRows, parseSample, stackRows, toFrame, toRows } from './matrix';
 
 describe('series names', () => {
   it('are what PromQL would take', () => {
@@ -82,6 +82,21 @@ describe('tables', () => {
     expect(toRows({ resultType: 'vector', result: [{ metric: {}, histogram: {} }] })[0]?.value).toBe('histogram');
     expect(toRows({ resultType: 'matrix', result: [{ metric: {}, values: [[1, '2'], [2, '3']] }] })[0]?.value).toBe('2 @1\n3 @2');
     expect(toRows({ resultType: 'matrix', result: [{ metric: {} }] })[0]?.value).toBe('');
+  });
+});
+
+describe('rows', () => {
+  const values: [string, number | string][] = [['a', 1], ['n', NaN], ['c', 3], ['b', 3], ['t', 'text']];
+  const rows = values.map(([name, value]) => ({ name, labels: {}, value }));
+  const names = (expression: string): string => orderRows(rows, expression).map(({ name }) => name).join('');
+
+  it('come largest first', () => {
+    expect(names('up')).toBe('bcant');
+  });
+
+  it('keep the order that the query asked for', () => {
+    expect(names(' sort(up)')).toBe('ancbt');
+    expect(names('topk(3, up)')).toBe('ancbt');
   });
 });
 

@@ -10,8 +10,7 @@ export function CopyBlock({ text, label }: { text: string; label: string }): Rea
   const { t } = useI18n();
   return (
     <div className={classes['copyBlock']}>
-      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a scrolling region must be reachable by keyboard */}
-      <pre tabIndex={0} aria-label={label}>{text}</pre>
+      <pre>{text}</pre>
       <CopyButton value={text} timeout={2000}>
         {({ copied, copy }) => (
           <Tooltip label={copied ? t('common.copied') : t('common.copy')}>

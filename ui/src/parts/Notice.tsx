@@ -16,7 +16,7 @@ export function ErrorNotice({ error, onRetry, children }: { error: ApiError; onR
         <span className="mono">{error.message}</span>
         {children}
       </div>
-      <Button size="compact-sm" variant="default" onClick={onRetry}>
+      <Button size="xs" variant="default" onClick={onRetry}>
         {t('common.retry')}
       </Button>
     </div>

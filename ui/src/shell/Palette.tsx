@@ -82,6 +82,7 @@ export function Palette(): ReactNode {
       maxHeight={440}
       size={560}
       transitionProps={{ duration: 0 }}
+      overlayProps={{ blur: 0, backgroundOpacity: 0.4 }}
     >
       <Spotlight.Search placeholder={t('palette.placeholder')} aria-label={t('palette.placeholder')} leftSection={<Icon name="search" />} />
       <Spotlight.ActionsList>

@@ -15,7 +15,7 @@ export function Settings({ onShowKeys }: { onShowKeys: () => void }): ReactNode 
   return (
     <Popover opened={open} onChange={setOpen} position="bottom-end" width={280} trapFocus returnFocus transitionProps={{ duration: 0 }}>
       <Popover.Target>
-        <Tooltip label={t('settings.open')}>
+        <Tooltip label={t('settings.open')} disabled={open}>
           <ActionIcon variant="default" size={30} aria-label={t('settings.open')} aria-expanded={open} onClick={() => setOpen(!open)}>
             <Icon name="settings" />
           </ActionIcon>

@@ -4,7 +4,7 @@ import type { InstantAnswer } from '../../hooks/useRangeQuery';
 import type { Remote } from '../../hooks/useRemote';
 import { useI18n } from '../../i18n/context';
 import { seriesName } from '../../lib/labels';
-import { type TableRow, toRows } from '../../lib/matrix';
+import { type TableRow, orderRows, toRows } from '../../lib/matrix';
 import { formatMoment } from '../../lib/timeTicks';
 import { type Unit, formatExact, formatValue } from '../../lib/units';
 import { Empty, Placeholder } from '../../parts/Notice';
@@ -33,13 +33,13 @@ function Value({ row, unit }: { row: TableRow; unit: Unit }): ReactNode {
   return unit === 'number' ? exact : <span title={exact}>{formatValue(row.value, unit, locale)}</span>;
 }
 
-/** The values of an instant query, largest first, as the engine ordered them where it did. */
+/** The values of an instant query. */
 export function TableResult({ remote, expression }: { remote: Remote<InstantAnswer>; expression: string }): ReactNode {
   const { locale, t } = useI18n();
   const { nowMs } = useClock();
   const { data } = remote;
   if (data === undefined) return remote.error ? null : <Placeholder height={160} />;
-  const rows = toRows(data.data);
+  const rows = orderRows(toRows(data.data), expression);
   if (rows.length === 0) return <Empty title={t('common.noData')}>{t('explore.noSeries')}</Empty>;
   const unit = inferUnit(expression);
   return (

@@ -15,14 +15,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from mirante.errors import BadRequestError
+from mirante.errors import BadQueryError, BadRequestError
 from mirante.server.api.envelope import Handler, enveloped, success, success_json
 from mirante.server.api.parameters import Parameters, now_ms
 from mirante.server.api.runner import QueryRunner
 from mirante.server.promql.encode import encode
-from mirante.server.promql.engine import Engine
-from mirante.server.promql.plan import parse_matchers
-from mirante.server.store.api import Matcher, MetricReader
+from mirante.server.promql.engine import Engine, Result
+from mirante.server.promql.parse import parse
+from mirante.server.promql.plan import Selector
+from mirante.server.store.api import Labels, Matcher, MetricReader, QueryBudget
 
 MAX_POINTS = 11_000
 """Most steps of a range query, as in Prometheus."""
@@ -119,8 +120,8 @@ class PrometheusApi:
             raise BadRequestError("no match[] parameter provided")
         sets, (start, end), limit = _matchers(given), _range(given), given.limit()
 
-        def read(budget: Any) -> list[Mapping[str, str]]:  # noqa: ANN401 - QueryBudget
-            found: dict[int, Mapping[str, str]] = {}
+        def read(budget: QueryBudget) -> list[Labels]:
+            found: dict[int, Labels] = {}
             for matchers in sets:
                 block = self._reader.series(matchers, start, end, budget)
                 found.update(zip(block.ids.tolist(), block.labels, strict=True))
@@ -189,7 +190,7 @@ class PrometheusApi:
         return PlainTextResponse("Mirante is starting or stopping.\n", status_code=503, headers={"Retry-After": "1"})
 
 
-def _encoded(result: Any) -> tuple[bytes, Sequence[str], Sequence[str]]:  # noqa: ANN401
+def _encoded(result: Result) -> tuple[bytes, Sequence[str], Sequence[str]]:
     # On the query's own thread: writing a large answer takes as long as computing it.
     return encode(result), result.warnings, result.infos
 
@@ -223,12 +224,15 @@ def _range(given: Parameters) -> tuple[int, int]:
 
 
 def _matchers(given: Parameters) -> list[Sequence[Matcher]]:
-    sets = []
+    sets: list[Sequence[Matcher]] = []
     for text in given.all("match[]"):
         try:
-            sets.append(parse_matchers(text))
-        except ValueError as error:
+            plan = parse(text)
+        except BadQueryError as error:
             raise BadRequestError(f'invalid parameter "match[]": {error}') from None
+        if not isinstance(plan, Selector):
+            raise BadRequestError(f'invalid parameter "match[]": "{text}" is no plain selector such as up{{job="x"}}')
+        sets.append(plan.matchers)
     return sets
 
 

@@ -1,0 +1,53 @@
+"""The server's telemetry about itself and its machine: a registry for each, and the built-in jobs that scrape them."""
+
+from __future__ import annotations
+
+import socket
+
+from starlette.routing import BaseRoute, Route
+
+from mirante.collectors.process import ProcessCollector
+from mirante.collectors.runtime import RuntimeCollector
+from mirante.collectors.system import SystemCollector
+from mirante.integrations.asgi import MetricsEndpoint
+from mirante.metrics import Registry
+from mirante.server.scrape.model import ScrapeJob, TargetGroup
+
+HOST_INTERVAL_MS = 5_000
+"""The machine is read often, so that its graphs move soon after the start; it costs a few milliseconds each time."""
+OWN_INTERVAL_MS = 15_000
+
+
+class OwnTelemetry:
+    """What ``/metrics`` and ``/metrics/host`` show.
+
+    Attributes:
+        registry: the server's own metrics; the parts of the server register their collectors here.
+        host: the metrics of the machine.
+    """
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.host = Registry()
+        self.registry.register(ProcessCollector())
+        self.registry.register(RuntimeCollector())
+        self.host.register(SystemCollector())
+
+    def routes(self) -> list[BaseRoute]:
+        """Their paths."""
+        pages = {"/metrics": self.registry, "/metrics/prometheus": self.registry, "/metrics/host": self.host}
+        return [Route(path, MetricsEndpoint(registry)) for path, registry in pages.items()]
+
+
+def builtin_jobs(host: str, port: int) -> tuple[ScrapeJob, ScrapeJob]:
+    """Scrape jobs for the two pages, at the address that the server listens on."""
+    address = f"{'127.0.0.1' if host in {'0.0.0.0', ''} else '[::1]' if host == '::' else host}:{port}"
+
+    def job(name: str, path: str, interval: int, instance: str) -> ScrapeJob:
+        group = TargetGroup(f"{name}/0", ({"__address__": address},), {"instance": instance})
+        return ScrapeJob(name, interval=interval, timeout=interval, path=path, static=(group,), start_at_once=True)
+
+    return (
+        job("host", "/metrics/host", HOST_INTERVAL_MS, socket.gethostname()),
+        job("mirante", "/metrics", OWN_INTERVAL_MS, address),
+    )

@@ -1,4 +1,4 @@
-"""One daemon thread that runs a function again and again, survives fork and leaves within a deadline."""
+"""One daemon thread that runs a function again and again, and leaves within a deadline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mirante._core.guard import REPORTER
 
 
 class Periodic:
-    """Runs ``function`` soon after start, then every ``interval`` seconds, and once more when it is stopped.
+    """Runs ``function`` soon after start, then every ``interval`` seconds, and once more when stopped. Starts once.
 
     Args:
         name: the thread's name, seen in debuggers and in fault reports.
@@ -24,18 +24,18 @@ class Periodic:
         self._interval = interval
         self._first = first
         self._stopping = threading.Event()
+        self._final = True
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread; does nothing when it runs already."""
         if self._thread is not None:
             return
-        self._stopping = threading.Event()  # a new one: after a fork the old one may have been copied while locked
-        self._thread = threading.Thread(target=self._run, args=(self._stopping,), name=self._name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    def stop(self, timeout: float) -> bool:
-        """Run the function a last time and end the thread, waiting at most ``timeout`` seconds.
+    def stop(self, timeout: float, *, final: bool = True) -> bool:
+        """End the thread, waiting at most ``timeout`` seconds, after a last run if ``final``.
 
         Returns:
             Whether it ended in time. A daemon thread that did not cannot keep the process alive.
@@ -43,25 +43,21 @@ class Periodic:
         thread, self._thread = self._thread, None
         if thread is None:
             return True
+        self._final = final
         self._stopping.set()
         thread.join(timeout)
         return not thread.is_alive()
 
-    def _run(self, stopping: threading.Event) -> None:
+    def _run(self) -> None:
         wait = self._first
-        while not stopping.wait(wait):
+        while not self._stopping.wait(wait):
             self._once()
             wait = self._interval
-        self._once()
+        if self._final:
+            self._once()
 
     def _once(self) -> None:
         try:
             self._function()
         except Exception as error:  # noqa: BLE001 - the thread outlives any fault of what it runs
             REPORTER.fault(self._name, error)
-
-    def after_fork(self) -> None:
-        """Start again in a forked child, where the thread did not come along."""
-        if self._thread is not None:
-            self._thread = None
-            self.start()

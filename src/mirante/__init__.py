@@ -1,0 +1,52 @@
+"""Observability for Python: metrics, logs, traces and health, and one server that keeps and shows them.
+
+Example:
+    >>> import mirante
+    >>> from mirante import metrics
+    >>> orders = metrics.counter("orders_total", "Orders placed.", labels=("shop",))
+    >>> orders.labels("paris").inc()
+    DONE
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mirante import collectors, errors, exporters, integrations, metrics
+    from mirante.configure import configure, disable, shutdown
+
+    __version__: str
+
+__all__ = [
+    "__version__",
+    "collectors",
+    "configure",
+    "disable",
+    "errors",
+    "exporters",
+    "integrations",
+    "metrics",
+    "shutdown",
+]
+
+_FUNCTIONS = frozenset({"configure", "disable", "shutdown"})
+
+
+def __getattr__(name: str) -> object:
+    """Import a part when it is first used, which keeps ``import mirante`` fast."""
+    if name not in __all__:
+        raise AttributeError(f"module 'mirante' has no attribute {name!r}")
+    if name == "__version__":
+        found: object = import_module("mirante._core.version").version()
+    elif name in _FUNCTIONS:
+        found = getattr(import_module("mirante.configure"), name)
+    else:
+        found = import_module(f"mirante.{name}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

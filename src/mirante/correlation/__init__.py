@@ -1,0 +1,1 @@
+"""Trace, span, request and user ids, carried along with the work that they belong to."""

@@ -1,0 +1,1 @@
+"""Codecs: bytes and text on one side, plain values on the other."""

@@ -23,7 +23,9 @@ _SERIES = re.compile(rb"(" + _NAME + rb")?+([ \t]*+)(" + _BRACES + rb")|" + _NAM
 _LABEL = re.compile(
     rb"[ \t]*+(?:([a-zA-Z_][a-zA-Z0-9_]*+)|" + _QUOTED + rb")[ \t]*+(=)?[ \t]*+(?:" + _QUOTED + rb")?[ \t]*+"
 )
-_COMMENT = re.compile(rb"#[ \t]+(HELP|TYPE|UNIT)[ \t]+(?:(" + _NAME + rb")|" + _QUOTED + rb")(?:[ \t]+(.*))?")
+_FAMILY = rb"(?:(" + _NAME + rb")|" + _QUOTED + rb")"
+_COMMENT = re.compile(rb"#[ \t]+(HELP|TYPE)[ \t]+" + _FAMILY + rb"(?:[ \t](.*))?")
+_COMMENT_OPENMETRICS = re.compile(rb"# (HELP|TYPE|UNIT) " + _FAMILY + rb"(?: (.*))?")
 _KEYWORD = re.compile(rb"#[ \t]+(HELP|TYPE)[ \t]")
 _MEASURE = re.compile(rb"[ \t]*([^ \t]+)(?:[ \t]+([^ \t]+))?[ \t]*")
 _MEASURE_OPENMETRICS = re.compile(rb" ([^ ]+)(?: (?!#)([^ ]+))?(?: # (" + _BRACES + rb") ([^ ]+)(?: ([^ ]+))?)?")
@@ -244,8 +246,8 @@ def read_comment(line: bytes, metadata: dict[str, Metadata], *, openmetrics: boo
     Raises:
         FormatError: a HELP, TYPE or UNIT line is malformed; in OpenMetrics also any other comment.
     """
-    match = _COMMENT.fullmatch(line)
-    if match is None or (not openmetrics and match[1] == b"UNIT"):
+    match = (_COMMENT_OPENMETRICS if openmetrics else _COMMENT).fullmatch(line)
+    if match is None:
         if openmetrics:
             raise FormatError(f"OpenMetrics allows only HELP, TYPE and UNIT comments, got {_show(line)}")
         if (keyword := _KEYWORD.match(line)) is not None:

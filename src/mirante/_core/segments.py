@@ -1,7 +1,7 @@
 """The files of a spool: segments of framed records, and the cursor that says how far they were consumed.
 
 A record is its length and a CRC-32 over length and payload (four bytes each, little endian), then the payload. A
-segment's name is the number of its first record. The cursor has two slots, written in turn, so that one is always whole.
+segment's name is the number of its first record. The cursor has two slots, written in turn: one is always whole.
 """
 
 from __future__ import annotations

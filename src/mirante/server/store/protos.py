@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
@@ -22,6 +22,9 @@ STREAMS: tuple[Stream, ...] = ("remote_write", "otlp_logs", "otlp_traces")
 """The streams that are loaded. OTLP metrics become remote write bodies at the door, see ``ingest.otlp_metrics``."""
 
 UNSUPPORTED = "Unsupported"
+
+Parsed = Any
+"""A message of a class that is made at run time: its fields are known to the .proto text alone."""
 
 _Type = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {

@@ -74,7 +74,8 @@ SELECT series_id,
        fromUnixTimestamp64Milli(exemplar.timestamp, 'UTC') AS timestamp,
        exemplar.value AS value,
        mapFromArrays(exemplar.labels.name, exemplar.labels.value) AS labels
-FROM points_in ARRAY JOIN exemplars AS exemplar;
+FROM points_in ARRAY JOIN exemplars AS exemplar
+WHERE exemplar.timestamp BETWEEN 0 AND 4102444800000;
 
 -- Prometheus remote write 1.0, one row a body. Braces stand for the columns of the .proto text of that name.
 CREATE TABLE IF NOT EXISTS remote_write_in {{remote_write}} ENGINE = Null;

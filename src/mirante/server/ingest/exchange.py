@@ -1,0 +1,140 @@
+"""What every receiver has in common: the request, the answer, and unpacking a body within bounds."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import cramjam
+
+from mirante._core.clock import SYSTEM_CLOCK, Clock
+
+
+class Request(NamedTuple):
+    """A request as the transport got it.
+
+    Attributes:
+        body: as it came, packed.
+        content_type: the header's value, or the empty string.
+        content_encoding: the header's value, or the empty string.
+    """
+
+    body: bytes
+    content_type: str = ""
+    content_encoding: str = ""
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to it."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refusal(Exception):
+    """The request cannot be taken.
+
+    Attributes:
+        status: the HTTP status that says so.
+        sentence: what is wrong, for the sender.
+        retry_after: seconds after which the same request may succeed, or None.
+    """
+
+    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is taken in.
+
+    Attributes:
+        max_body: bytes of a body, unpacked.
+        past: seconds that a timestamp may lie back (the time that data is kept), or None for any since 1970.
+        future: seconds that a timestamp may lie ahead, for clocks that go fast.
+        clock: what time it is.
+    """
+
+    max_body: int = 64 << 20
+    past: float | None = None
+    future: float = 3600.0
+    clock: Clock = SYSTEM_CLOCK
+
+    def times(self) -> tuple[int, int]:
+        """First and last acceptable time, in nanoseconds since the Unix epoch."""
+        now = self.clock.time_ns()
+        first = 0 if self.past is None else max(0, now - int(self.past * 1e9))
+        return first, now + int(self.future * 1e9)
+
+
+def unpack(request: Request, max_body: int) -> bytes:
+    """The body without its content encoding: gzip, zstd, snappy (the block format) or none.
+
+    Raises:
+        Refusal: 415 for another encoding, 413 when it is too large, 400 when it is not what the header says.
+    """
+    encoding = request.content_encoding.strip().lower()
+    unpacker = _UNPACKERS.get(encoding)
+    if unpacker is None:
+        raise Refusal(415, f"The content encoding {encoding!r} is not one of gzip, zstd, snappy and identity.")
+    try:
+        body = unpacker(request.body, max_body)
+    except (cramjam.DecompressionError, zlib.error, EOFError) as error:
+        raise Refusal(400, f"The body is not valid {encoding}: {error}.") from None
+    if body is None or len(body) > max_body:
+        raise Refusal(413, f"The body has more than {max_body} bytes; send smaller requests.")
+    return body
+
+
+def _gunzip(packed: bytes, limit: int) -> bytes | None:
+    parts: list[bytes] = []
+    left = limit
+    while packed:  # a gzip body may have several members
+        member = zlib.decompressobj(wbits=31)
+        parts.append(member.decompress(packed, left + 1))
+        left -= len(parts[-1])
+        if left < 0:
+            return None
+        if not member.eof:
+            raise EOFError("it ends too early")
+        packed = member.unused_data
+    return b"".join(parts)
+
+
+def _unzstd(packed: bytes, limit: int) -> bytes | None:
+    room = bytearray(limit + 1)
+    try:
+        size = cramjam.zstd.decompress_into(packed, room)
+    except cramjam.DecompressionError as error:
+        if "whole buffer" in str(error):
+            return None
+        raise
+    return bytes(memoryview(room)[:size])
+
+
+def _unsnappy(packed: bytes, limit: int) -> bytes | None:
+    if cramjam.snappy.decompress_raw_len(packed) > limit:
+        return None
+    return bytes(cramjam.snappy.decompress_raw(packed))
+
+
+_UNPACKERS: dict[str, Callable[[bytes, int], bytes | None]] = {
+    "": lambda body, _: body,
+    "identity": lambda body, _: body,
+    "gzip": _gunzip,
+    "zstd": _unzstd,
+    "snappy": _unsnappy,
+}

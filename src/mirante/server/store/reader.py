@@ -1,0 +1,35 @@
+"""The store's ``MetricReader``: series from the index, samples and grids from the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mirante.server.store.api import Grid, QueryBudget, SampleBlock, SeriesSet
+from mirante.server.store.grid import read_grid
+from mirante.server.store.samples import read_samples
+from mirante.server.store.series import SeriesIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mirante.server.store.client import Engine
+
+
+class StoreReader(SeriesIndex):
+    """Reads the metrics of an engine whose schema is up to date. Every method may be called from any thread."""
+
+    def __init__(self, engine: Engine, cached: int = 200_000) -> None:
+        super().__init__(engine, cached)
+        self._reads_from = engine
+
+    def samples(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> SampleBlock:
+        """All samples of those series with ``after < t <= until``."""
+        return read_samples(self._reads_from, found, after, until, budget)
+
+    def grid(
+        self, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()
+    ) -> npt.NDArray[np.float64] | None:
+        """One value a series and step, computed in the engine, or None where it cannot give Prometheus's answer."""
+        return read_grid(self._reads_from, function, found, grid, budget, args)

@@ -19,7 +19,8 @@ from mirante.server import http, own
 from mirante.server.api import page
 from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
-from mirante.server.ingest.routes import IngestApi
+from mirante.server.ingest import routes as ingest
+from mirante.server.ingest.counts import IngestCounts
 from mirante.server.promql.engine import Engine as PromqlEngine
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
@@ -51,9 +52,6 @@ def serve(settings: ServerSettings) -> None:
     if settings.host_metrics:
         config = config.with_builtin(*own.builtin_jobs(settings.host, port))
     with listener, Server(settings, config) as server:
-        log.info(
-            "mirante %s listens on http://%s:%d, data in %s", version("mirante"), settings.host, port, settings.data
-        )
         gc.freeze()  # what has been loaded stays: the collector need not look at it again
         uvloop.run(server.run(listener))
 
@@ -96,11 +94,11 @@ class Server:
             lambda: self._ready,
         )
         telemetry = own.OwnTelemetry()
-        for collector in (writer, self._scraper):
+        received = IngestCounts()
+        for collector in (writer, self._scraper, received):
             telemetry.registry.register(collector)
-        ingest = IngestApi(writer)
         self.app = Starlette(
-            routes=[*prometheus.routes(), *ingest.routes(), *telemetry.routes(), *page.routes()],
+            routes=[*prometheus.routes(), *ingest.routes(writer, counts=received), *telemetry.routes(), *page.routes()],
             middleware=[Middleware(MiranteMiddleware, registry=telemetry.registry)],
         )
 

@@ -13,7 +13,9 @@ export const hostQueries = {
     `sum by (network_io_direction) (rate(system_network_io_bytes_total{job="host",network_interface_name!="lo"}[${window}]))`,
   filesystemUsed: (): string =>
     'max by (system_device, system_filesystem_mountpoint) (system_filesystem_usage_bytes{job="host",system_filesystem_state="used"})',
-  filesystemLimit: (): string => 'max by (system_device, system_filesystem_mountpoint) (system_filesystem_limit_bytes{job="host"})',
+  // What can be used, as df counts it: blocks reserved for root are no room for anybody else.
+  filesystemLimit: (): string =>
+    'sum by (system_device, system_filesystem_mountpoint) (system_filesystem_usage_bytes{job="host",system_filesystem_state!="reserved"})',
   cores: (): string => 'max(system_cpu_logical_count{job="host"})',
   memoryLimit: (): string => 'max(system_memory_limit_bytes{job="host"})',
   uptime: (): string => 'max(system_uptime_seconds{job="host"})',
@@ -39,9 +41,9 @@ export const exploreQueries = {
 
 /** What tells that somebody has begun to send: an application, a scrape target, an OTLP client. */
 export const arrivalQueries = {
-  python: `count(count by (job) (${HTTP}_count{job!~"mirante|host"}))`,
+  python: 'count(target_info{job!~"mirante|host",telemetry_sdk_name="mirante"})',
   scrape: 'count(up{job!~"mirante|host"})',
-  otlp: 'count(count by (job) (target_info{job!~"mirante|host"}))',
+  otlp: 'count(target_info{job!~"mirante|host",telemetry_sdk_name!="mirante"})',
 };
 
 export const healthQuery = 'count by (job) (up == 0)';

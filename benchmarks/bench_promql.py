@@ -1,7 +1,7 @@
 """PromQL over the same samples in mirante's embedded store and in Prometheus 2.42 (Debian's package), with the ratios.
 
-``python benchmarks/bench_promql.py [--series 10000] [--hours 6] [--runs 5]``. Both answer the same range queries at a step
-of a minute; mirante's time is the engine's plus the writing of the JSON, Prometheus's is that of its HTTP API on loopback.
+``python benchmarks/bench_promql.py [--series 10000] [--hours 6] [--runs 5]``. Both answer the same range queries at a
+step of a minute; mirante's time is the engine's plus the writing of the JSON, Prometheus's is that of its HTTP API.
 """
 
 from __future__ import annotations

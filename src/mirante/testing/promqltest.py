@@ -1,7 +1,7 @@
 """Runs PromQL test scripts: Prometheus's ``load`` / ``eval`` / ``expect`` language.
 
-Source of the format: Prometheus, ``promql/promqltest/README.md``. Native histograms are not there yet: a case that reads or
-expects one is reported as not run, with the reason, and so is one that the parser cannot read.
+Source of the format: Prometheus, ``promql/promqltest/README.md``. Native histograms are not there yet: a case that
+reads or expects one is reported as not run, with the reason, and so is one that the parser cannot read.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Case:
 
 @dataclass(slots=True)
 class Load:
-    """One ``load``: series and their points, one every ``step`` milliseconds; ``nhcb`` adds native histograms of them."""
+    """One ``load``: series and their points every ``step`` milliseconds; ``nhcb`` adds native histograms of them."""
 
     step: int
     series: list[tuple[Labels, list[Point]]]
@@ -102,7 +102,9 @@ class Report:
     def failures(self) -> list[str]:
         """Line, expression and reason of each failed case."""
         return [
-            f"line {one.case.line}: {one.case.expression}: {one.reason}" for one in self.outcomes if one.state == "failed"
+            f"line {one.case.line}: {one.case.expression}: {one.reason}"
+            for one in self.outcomes
+            if one.state == "failed"
         ]
 
     @property
@@ -124,13 +126,13 @@ def production_engine(reader: MetricReader) -> Engine:
 
 
 def run_script(script: str, make_engine: EngineFactory = production_engine) -> Report:
-    """Runs all commands of a script against an engine over memory.
+    r"""Runs all commands of a script against an engine over memory.
 
     Raises:
         ScriptError: when the script itself is wrong.
 
     Example:
-        >>> run_script("load 1m\\n  m 1 2\\neval instant at 1m m\\n  m 2\\n").count("passed")
+        >>> run_script("load 1m\n  m 1 2\neval instant at 1m m\n  m 2\n").count("passed")
         1
     """
     reader = _WatchingReader()
@@ -208,7 +210,9 @@ def _compare_error(case: Case, message: str) -> str:
     if not wanted:
         return f"it failed: {message}"
     bare = message.partition("parse error: ")[2] or message
-    return "" if all(_fits(one, bare) for one in wanted) else f"it failed with {message!r} and not with {wanted[0].text!r}"
+    return (
+        "" if all(_fits(one, bare) for one in wanted) else f"it failed with {message!r} and not with {wanted[0].text!r}"
+    )
 
 
 def _fits(wanted: Expectation, text: str) -> bool:
@@ -293,7 +297,9 @@ def _replayed(case: Case, engine: Engine, budget: QueryBudget) -> str:
     middle = [(dict(key), points[case.start]) for key, points in _rows(result) if case.start in points]
     once = Case(case.line, case.expression, case.start, case.start, 0, series=case.series)
     rows = np.array([[value] for _, value in middle]).reshape(-1, 1)
-    at = Result("vector", [labels for labels, _ in middle], np.array([case.start]), rows, np.ones(rows.shape, dtype=np.bool_))
+    at = Result(
+        "vector", [labels for labels, _ in middle], np.array([case.start]), rows, np.ones(rows.shape, dtype=np.bool_)
+    )
     reason = _compare_series(once, at)
     return f"as a range query: {reason}" if reason else ""
 
@@ -403,7 +409,7 @@ def _selector_end(line: str) -> int:
     """Where the series ends and its points begin."""
     match = re.match(r"[^\s{]*\s*(?=\{(?!\{))", line)
     if match is None:
-        return len(line.split()[0])
+        return len(line.split(maxsplit=1)[0])
     quoted = ""
     for index in range(match.end(), len(line)):
         char = line[index]
@@ -429,23 +435,25 @@ def read_points(text: str) -> list[Point]:
         [1.0, 2.0, 5.0, 8.0, None, None, nan]
     """
     points: list[Point] = []
-    for token in _POINT.findall(text):
-        times = re.search(r"x(\d+)$", token)
-        if token.startswith("{{"):
+    for word in _POINT.findall(text):
+        times = re.search(r"x(\d+)$", word)
+        if word.startswith("{{"):
             points += [UNSUPPORTED] * (int(times[1]) + 1 if times else 1)
-        elif token.startswith("_"):
+        elif word.startswith("_"):
             points += [None] * (int(times[1]) if times else 1)
-        elif token == "stale":
+        elif word == "stale":
             points.append(STALE)
-        elif (plain := _number(token)) is not None:
+        elif (plain := _number(word)) is not None:
             points.append(plain)
         else:
-            points += _expanded(token)
+            points += _expanded(word)
     return points
 
 
 def _expanded(token: str) -> list[float]:
-    match = re.fullmatch(r"([+-]?(?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN))(?:([+-])((?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN)))?x(\d+)", token)
+    match = re.fullmatch(
+        r"([+-]?(?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN))(?:([+-])((?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN)))?x(\d+)", token
+    )
     if match is None:
         raise ScriptError(f"{token!r} is no point")
     first, by = float(match[1]), float(match[3] or 0)

@@ -1,4 +1,4 @@
-"""Writes an answer as Prometheus's JSON. Numbers are printed by Arrow's C++; where Go prints otherwise, they are mended.
+"""Writes an answer as Prometheus's JSON. Arrow's C++ prints the numbers; where Go prints otherwise, they are mended.
 
 Source: Prometheus ``web/api/v1/json_codec.go`` and ``util/jsonutil``: values are strings as ``go_float`` gives them.
 """
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from mirante.server.promql.engine import Result
 from mirante.server.promql.gofloat import go_float
-from mirante.server.promql.matrix import Floats, Ints
+from mirante.server.promql.matrix import Bools, Floats, Ints
 from mirante.server.store.api import Labels
 
 
@@ -107,5 +107,5 @@ def numbers(values: Floats) -> pa.StringArray:
     return texts
 
 
-def _replaced(texts: pa.StringArray, where: np.ndarray, by: pa.StringArray) -> pa.StringArray:  # type: ignore[type-arg]
+def _replaced(texts: pa.StringArray, where: Bools, by: pa.StringArray) -> pa.StringArray:
     return pc.replace_with_mask(texts, pa.array(where), by)

@@ -86,7 +86,14 @@ class Engine:
         return self._run(expr, plan, query, Steps(time_ms, 1, 1), budget)
 
     def range(
-        self, expr: str, start_ms: int, end_ms: int, step_ms: int, budget: QueryBudget, *, lookback_ms: int | None = None
+        self,
+        expr: str,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        budget: QueryBudget,
+        *,
+        lookback_ms: int | None = None,
     ) -> Result:
         """The values of an expression from ``start_ms`` to ``end_ms`` every ``step_ms``.
 
@@ -158,7 +165,4 @@ def _raw(evaluation: Evaluation, plan: Node, times: Ints) -> Result:
     notes = evaluation.notes
     gone = np.zeros(len(labels), dtype=np.bool_) if unnamed is None else unnamed
     shown = [{n: v for n, v in labels[row].items() if n != NAME or not gone[row]} for row in used]
-    return Result(
-        "matrix", shown, times, *_nothing(), notes.warnings, notes.infos, samples=samples
-    )
-
+    return Result("matrix", shown, times, *_nothing(), notes.warnings, notes.infos, samples=samples)

@@ -75,8 +75,8 @@ class Evaluation:
     def scalar(self, node: Node) -> Floats:
         """Evaluates a node of type scalar: one value a step."""
         match node:
-            case Number(value=value):
-                return np.full(self.steps.count, value)
+            case Number(value=number):
+                return np.full(self.steps.count, number)
             case Negate(expr=expr):
                 return -self.scalar(expr)
             case Binary(op=op, left=left, right=right):

@@ -110,7 +110,7 @@ class Leaves:
         step = self._query.subquery_step if node.step is None else node.step
         return subquery_steps(steps, self.moment(node.at), node.offset, node.range, step)
 
-    def ends(self, at: At, offset: int, steps: Steps) -> np.ndarray:  # type: ignore[type-arg] # int64
+    def ends(self, at: At, offset: int, steps: Steps) -> Ints:
         """The times at which the windows of a selector end."""
         moment = self.moment(at)
         return (steps.times if moment is None else np.full(steps.count, moment, dtype=np.int64)) - offset
@@ -148,7 +148,10 @@ class Leaves:
         return Matrix(found.labels, *points).compact()
 
     def _last(
-        self, selector: Selector, steps: Steps, read: Callable[[SampleBlock, np.ndarray], np.ndarray]  # type: ignore[type-arg]
+        self,
+        selector: Selector,
+        steps: Steps,
+        read: Callable[[SampleBlock, Ints], Floats],
     ) -> Points:
         block = self._raw(selector, self._query.lookback, steps)
         ends = self.ends(selector.at, selector.offset, steps)
@@ -167,7 +170,9 @@ class Leaves:
         else:
             check(self._budget)
             found = SeriesSet(found.ids[rows], [found.labels[row] for row in rows.tolist()])
-            block = without_stale(self._reader.samples(found, *self._interval(selector, node.range, steps), self._budget))
+            block = without_stale(
+                self._reader.samples(found, *self._interval(selector, node.range, steps), self._budget)
+            )
             self._hold(block.values.size)
         ends = self.ends(selector.at, selector.offset, steps)
         return Ranges(found.labels, make_windows(block, ends, node.range, steps.times))
@@ -209,9 +214,7 @@ class Leaves:
         if not steps.count:
             return SampleBlock(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
         after, until = self._interval(selector, span, steps)
-        whole = next(
-            (low, high) for low, high in self._intervals[selector.matchers] if low <= after and until <= high
-        )
+        whole = next((low, high) for low, high in self._intervals[selector.matchers] if low <= after and until <= high)
         key = (selector.matchers, whole)
         block = self._blocks.get(key)
         if block is None:

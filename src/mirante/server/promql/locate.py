@@ -10,10 +10,11 @@ import promql_parser as pp
 from mirante.server.promql.tokens import Token
 
 _SYNTAX = ("invalid promql query", "unclosed", "unexpected", "bad number")
-_OPERATORS = frozenset(
-    {"+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<=", "and", "or", "unless", "atan2"}
-)
-_WITH_LABELS = frozenset({"on", "ignoring", "group_left", "group_right", "by", "without", "fill", "fill_left", "fill_right"})
+_OPERATORS = frozenset({"+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<=", "and", "or", "unless", "atan2"})
+_COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
+_MATCHES = frozenset({"=", "!=", "=~", "!~"})
+_GROUPINGS = frozenset({"group_left", "group_right"})
+_WITH_LABELS = frozenset({"on", "ignoring", "by", "without", "fill", "fill_left", "fill_right"}) | _GROUPINGS
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -24,15 +25,18 @@ def error_position(expression: str, tokens: Sequence[Token], message: str) -> in
     bracketed part that, alone, is refused for the same reason.
     """
     if message.startswith(_SYNTAX):
-        return _first_impossible(tokens)
+        try:
+            _Reader(tokens).read()
+        except _WrongTokenError as error:
+            return error.token.start
+        return tokens[-1].start
     first, last = _smallest_part(expression, tokens, message)
-    named = re.findall(r"'([^']+)'", message)
-    if "BOOL" in message or "bool modifier" in message:
-        named = ["==", "!=", ">", "<", ">=", "<="] if "BOOL" in message else ["bool"]
-    for token in tokens[first:last]:
-        if token.text in named or token.text.lower() in named:
-            return token.start
-    return tokens[first].start
+    culprits: frozenset[str] = frozenset(re.findall(r"'([^']+)'", message))
+    if "BOOL modifier" in message:
+        culprits = _COMPARISONS
+    elif "bool modifier" in message:
+        culprits = frozenset({"bool"})
+    return next((token.start for token in tokens[first:last] if token.text.lower() in culprits), tokens[first].start)
 
 
 def _smallest_part(expression: str, tokens: Sequence[Token], message: str) -> tuple[int, int]:
@@ -62,93 +66,102 @@ def _parts(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
                     yield opening - 1, index + 1
 
 
-def _first_impossible(tokens: Sequence[Token]) -> int:
-    """Reads the tokens with one question, operand or operator next, until one fits neither."""
-    operand = True
-    open_brackets: list[Token] = []
-    index = 0
-    while index < len(tokens):
-        token = tokens[index]
-        word = token.text.lower()
-        if token.kind == "end":
-            break
-        if operand:
-            step, operand = _operand(tokens, index, open_brackets)
-        elif word in _OPERATORS:
-            step, operand = 1, True
-        elif word == "bool" or word in _WITH_LABELS or word in {"offset", "@"} or token.kind in {"{", "["}:
-            step, operand = _suffix(tokens, index)
-        elif token.kind == ")" and open_brackets:
-            open_brackets.pop()
-            step, operand = 1, False
-        elif token.kind == "," and open_brackets:
-            step, operand = 1, True
-        else:
-            step = 0
-        if step <= 0:
-            return tokens[index - step].start
-        index += step
-    return open_brackets[-1].start if open_brackets and not operand else tokens[-1].start
+class _WrongTokenError(Exception):
+    """The first token that cannot stand where it stands."""
+
+    def __init__(self, token: Token) -> None:
+        self.token = token
 
 
-def _operand(tokens: Sequence[Token], index: int, open_brackets: list[Token]) -> tuple[int, bool]:
-    """Tokens taken (none or fewer: the wrong one's distance, negative) and whether an operand still comes."""
-    token, follower = tokens[index], tokens[min(index + 1, len(tokens) - 1)]
-    word = token.text.lower()
-    if token.text in {"+", "-"}:
-        return 1, True
-    if token.kind == "(":
-        open_brackets.append(token)
-        return 1, True
-    if token.kind in {"number", "string"}:
-        return 1, False
-    if token.kind == "{":
-        return _suffix(tokens, index)
-    if token.kind == "name" and (word == "bool" or word in _WITH_LABELS):
-        return _suffix(tokens, index)[0], True
-    if token.kind == "name":
-        return 1, follower.kind == "(" or follower.text.lower() in {"by", "without"}
-    if token.kind == ")" and open_brackets and tokens[index - 1].kind in {"(", ","}:
-        open_brackets.pop()
-        return 1, False
-    return 0, False
+class _Reader:
+    """Reads tokens with one question, does an operand or an operator come next, until one fits neither."""
 
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self.tokens = tokens
+        self.index = 0
+        self.open: list[Token] = []
 
-def _suffix(tokens: Sequence[Token], index: int) -> tuple[int, bool]:
-    """Tokens of a modifier or a bracketed suffix."""
-    word = tokens[index].text.lower()
-    if word == "bool":
-        return 1, True
-    if word in {"offset", "@"}:
-        step = 1 + (tokens[index + 1].text in {"+", "-"})
-        value = tokens[index + step]
-        if value.kind == "number":
-            return step + 1, False
-        if word == "@" and value.text in {"start", "end"} and tokens[index + step + 1].kind == "(":
-            return step + 3, False
-        return -step, False
-    opening = index + (word in _WITH_LABELS)
-    closing = _CLOSING.get(tokens[opening].kind)
-    if closing is None:
-        return (1, True) if word.startswith("group_") else (-1, False)
-    for ahead in range(opening + 1, len(tokens)):
-        kind = tokens[ahead].kind
-        if kind == closing:
-            return ahead + 1 - index, word in _WITH_LABELS
-        if not _belongs(closing, tokens[ahead - 1], tokens[ahead]):
-            return index - ahead, False
-    return 0, False
+    def read(self) -> None:
+        """Reads all; raises _WrongTokenError."""
+        wants_operand = True
+        while self._token.kind != "end":
+            wants_operand = self._operand() if wants_operand else self._operator()
+        raise _WrongTokenError(self.open[-1] if self.open and not wants_operand else self._token)
 
+    @property
+    def _token(self) -> Token:
+        return self.tokens[self.index]
 
-def _belongs(closing: str, before: Token, token: Token) -> bool:
-    if closing == "]":
-        return token.kind in {"number", ":"} or token.text in {"+", "-"}
-    if closing == ")":
-        return token.kind in {"name", "number", "string", ","} or token.text in {"+", "-"}
-    if before.text in {"=", "!=", "=~", "!~"}:
-        return token.kind == "string"
-    if before.kind in {"{", ","}:
-        return token.kind in {"name", "string"}
-    if before.kind == "name":
-        return token.text in {"=", "!=", "=~", "!~"}
-    return token.kind == "," or token.text in {"=", "!=", "=~", "!~"}
+    def _take(self, *, when: bool = True) -> Token:
+        token = self._token
+        if not when:
+            raise _WrongTokenError(token)
+        self.index += 1
+        return token
+
+    def _operand(self) -> bool:
+        """Reads a part of an operand; whether (the rest of) one is still to come."""
+        token, word = self._token, self._token.text.lower()
+        if word == "bool" or word in _WITH_LABELS:
+            self._modifier()
+            return True
+        if token.kind == "{":
+            self._group()
+            return False
+        if token.kind == ")":  # a call without arguments, or a comma before the end of them
+            self._take(when=bool(self.open) and self.tokens[self.index - 1].kind in {"(", ","})
+            self.open.pop()
+            return False
+        self._take(when=token.kind in {"(", "number", "string", "name"} or word in {"+", "-"})
+        if token.kind == "(":
+            self.open.append(token)
+        calls = token.kind == "name" and (self._token.kind == "(" or self._token.text.lower() in {"by", "without"})
+        return calls or token.kind == "(" or word in {"+", "-"}
+
+    def _operator(self) -> bool:
+        """Reads an operator, a suffix of the operand before, or a closing bracket; whether an operand comes next."""
+        token, word = self._token, self._token.text.lower()
+        if word in _WITH_LABELS or word in {"offset", "@"}:
+            self._modifier()
+            return False
+        if token.kind in {"{", "["}:
+            self._group()
+            return False
+        if token.kind in {")", ","}:
+            self._take(when=bool(self.open))
+            if token.kind == ")":
+                self.open.pop()
+            return token.kind == ","
+        self._take(when=word in _OPERATORS)
+        return True
+
+    def _modifier(self) -> None:
+        word = self._take().text.lower()
+        if word in {"offset", "@"}:
+            if self._token.text in {"+", "-"}:
+                self._take()
+            bound = word == "@" and self._token.text in {"start", "end"}
+            self._take(when=bound or self._token.kind == "number")
+            if bound:
+                self._group()
+        elif word in _WITH_LABELS and (word not in _GROUPINGS or self._token.kind == "("):
+            self._group()
+
+    def _group(self) -> None:
+        closing = _CLOSING.get(self._token.kind, "")
+        self._take(when=bool(closing))
+        while self._take(when=self._token.kind == closing or self._belongs(closing)).kind != closing:
+            pass
+
+    def _belongs(self, closing: str) -> bool:
+        """Whether the token may stand between these brackets, behind the one before it."""
+        before, token = self.tokens[self.index - 1], self._token
+        if closing == "]":
+            return token.kind in {"number", ":"} or token.text in {"+", "-"}
+        if closing == ")":
+            return token.kind in {"name", "number", "string", ","} or token.text in {"+", "-"}
+        if before.text in _MATCHES:
+            return token.kind == "string"
+        if before.kind in {"{", ","}:
+            return token.kind in {"name", "string"}
+        return token.text in _MATCHES or (token.kind == "," and before.kind == "string")

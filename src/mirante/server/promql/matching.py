@@ -1,7 +1,7 @@
 """Binary operations between two vectors: which series of one side meets which of the other.
 
-A pair of series is found once, by labels; where both have a sample is a mask. The rules about unique matches hold at each
-step, so series that only ever replaced one another are no conflict.
+A pair of series is found once, by labels; where both have a sample is a mask. The rules about unique matches hold at
+each step, so series that only ever replaced one another are no conflict.
 Source of every rule: Prometheus 3, ``promql/engine.go``.
 """
 
@@ -141,8 +141,8 @@ def _check_one_side(sides: _Sides, matching: Matching) -> None:
             texts = sorted(_text(labels) for labels in found)[:2]
             side = "left" if sides.swapped else "right"
             raise QueryError(
-                f"found duplicate series for the match group {_text(_group(matching, found[0]))} on the {side} hand-side"
-                f" of the operation: [{', '.join(texts)}];many-to-many matching not allowed:"
+                f"found duplicate series for the match group {_text(_group(matching, found[0]))}"
+                f" on the {side} hand-side of the operation: [{', '.join(texts)}];many-to-many matching not allowed:"
                 " matching labels must be unique on one side"
             )
 

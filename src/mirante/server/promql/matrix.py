@@ -1,8 +1,8 @@
 """What every node of a query evaluates to: one row a series, one column a step.
 
 "No sample" is a boolean array beside the values and not a special NaN. A NaN payload survives addition, but not every
-operation (``fmax``, ``power``, comparisons), and an operation on two NaN keeps whichever it likes; the mask costs one byte
-beside eight, and every operation says in the open what it does to it. Values under a false mask mean nothing.
+operation (``fmax``, ``power``, comparisons), and an operation on two NaN keeps whichever it likes; the mask costs one
+byte beside eight, and every operation says in the open what it does to it. Values under a false mask mean nothing.
 A column of another sample type (native histograms) can stand beside ``values`` under a mask of its own.
 """
 
@@ -47,7 +47,7 @@ class Matrix:
     @property
     def steps(self) -> int:
         """How many columns there are."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     def rows(self, index: Ints | Bools) -> Matrix:
         """The rows that a mask or an array of row numbers chooses."""
@@ -58,7 +58,7 @@ class Matrix:
 
     def compact(self) -> Matrix:
         """Without the rows that have no sample at all."""
-        used = self.present.any(axis=1)
+        used: Bools = np.asarray(self.present.any(axis=1))
         return self if used.all() else self.rows(used)
 
     def with_points(self, values: Floats, present: Bools | None = None) -> Matrix:

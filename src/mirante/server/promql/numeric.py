@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mirante.server.promql.matrix import Bools, Floats
+from mirante.server.promql.matrix import Bools, Floats, Ints
 
 
 def neumaier(total: Floats, lost: Floats, term: Floats) -> tuple[Floats, Floats]:
@@ -22,7 +22,7 @@ def neumaier(total: Floats, lost: Floats, term: Floats) -> tuple[Floats, Floats]
 def sum_rows(values: Floats) -> tuple[Floats, Floats]:
     """Sum over the first axis and what its rounding lost, halving the rows until one is left.
 
-    Each addition is exact to the sum of its two results (Knuth's two-sum), so nothing small is lost beside something large.
+    Each addition is exact in the sum of its two results (Knuth's two-sum): nothing small is lost beside a large value.
     """
     with np.errstate(all="ignore"):
         total, lost = values, np.zeros((1, *values.shape[1:]))
@@ -66,7 +66,7 @@ def quantile(q: Floats, values: Floats, inside: Bools) -> Floats:
     return np.where(np.isnan(q) | (counts == 0), np.nan, result)
 
 
-def _pick(ordered: Floats, index: np.ndarray, nans: np.ndarray) -> Floats:  # type: ignore[type-arg] # int arrays
+def _pick(ordered: Floats, index: Ints, nans: Ints) -> Floats:
     picked = np.take_along_axis(ordered, index[:, None], axis=1)[:, 0]
     return np.where(index < nans, np.nan, picked)
 

@@ -1,4 +1,4 @@
-"""From an expression's text to a checked plan: ``promql-parser`` builds and type-checks the tree, the tokens place its nodes."""
+"""From an expression's text to a checked plan: ``promql-parser`` builds and checks the tree, tokens place its nodes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any
 
 import promql_parser as pp
 
 from mirante.errors import BadQueryError
 from mirante.server.promql.functions.signatures import SIGNATURES
+from mirante.server.promql.locate import error_position
 from mirante.server.promql.plan import (
     Aggregate,
     At,
     Binary,
     Call,
+    Card,
     Matching,
     Negate,
     Node,
@@ -29,7 +30,6 @@ from mirante.server.promql.plan import (
     Subquery,
 )
 from mirante.server.promql.tokens import Token, tokenize
-from mirante.server.promql.locate import error_position
 from mirante.server.store.api import Matcher, MatchOp
 
 MAX_LENGTH = 100_000
@@ -48,19 +48,23 @@ def parse(expression: str) -> Node:
         (Matcher(name='__name__', op='=', value='m'),)
     """
     try:
-        if len(expression) > MAX_LENGTH:
-            raise BadQueryError(f"the expression is longer than {MAX_LENGTH} characters", position=MAX_LENGTH)
-        tokens = tokenize(expression)
-        _check_depth(tokens)
-        try:
-            tree = pp.parse(expression)
-        except ValueError as error:
-            message = str(error)
-            raise BadQueryError(_explain(message), position=error_position(expression, tokens, message)) from None
-        return _Builder(tokens).build(tree)
+        return _parse(expression)
     except BadQueryError as error:
         line, column = line_and_column(expression, error.position or 0)
         raise BadQueryError(f"{line}:{column}: parse error: {error}", position=error.position or 0) from None
+
+
+def _parse(expression: str) -> Node:
+    if len(expression) > MAX_LENGTH:
+        raise BadQueryError(f"the expression is longer than {MAX_LENGTH} characters", position=MAX_LENGTH)
+    tokens = tokenize(expression)
+    _check_depth(tokens)
+    try:
+        tree = pp.parse(expression)
+    except ValueError as error:
+        message = str(error)
+        raise BadQueryError(_explain(message), position=error_position(expression, tokens, message)) from None
+    return _Builder(tokens).build(tree)
 
 
 def line_and_column(expression: str, position: int) -> tuple[int, int]:
@@ -90,7 +94,7 @@ def _explain(message: str) -> str:
 
 _WORD_OPERATORS = frozenset({"and", "or", "unless", "atan2"})
 _MATCHING_WORDS = frozenset({"bool", "on", "ignoring", "group_left", "group_right", "fill", "fill_left", "fill_right"})
-_MATCH_OPS: tuple[tuple[Any, MatchOp], ...] = (
+_MATCH_OPS: tuple[tuple[pp.MatchOp, MatchOp], ...] = (
     (pp.MatchOp.Equal, "="),
     (pp.MatchOp.NotEqual, "!="),
     (pp.MatchOp.Re, "=~"),
@@ -105,7 +109,7 @@ class _Builder:
         self.tokens = tokens
         self.next = 0
 
-    def build(self, tree: Any) -> Node:
+    def build(self, tree: pp.Expr) -> Node:
         start = self._here()
         match tree:
             case pp.ParenExpr():
@@ -128,7 +132,7 @@ class _Builder:
         self._skip({"+"})
         return self._operand(tree, self._here())
 
-    def _operand(self, tree: Any, start: int) -> Node:
+    def _operand(self, tree: pp.Expr, start: int) -> Node:
         match tree:
             case pp.VectorSelector():
                 return self._selector(tree)
@@ -146,7 +150,7 @@ class _Builder:
                 return self._aggregate(tree, start)
         raise BadQueryError(f"{type(tree).__name__} is not supported", position=start)
 
-    def _selector(self, tree: Any) -> Selector:
+    def _selector(self, tree: pp.VectorSelector) -> Selector:
         start = self._here()
         if tree.matchers.or_matchers:
             raise BadQueryError("'or' between label matchers is not part of PromQL", position=start)
@@ -159,14 +163,14 @@ class _Builder:
             matchers.insert(0, Matcher("__name__", "=", tree.name))
         return Selector(start, tuple(matchers), _milliseconds(tree.offset), at)
 
-    def _subquery(self, tree: Any, start: int) -> Subquery:
+    def _subquery(self, tree: pp.SubqueryExpr, start: int) -> Subquery:
         expr = self.build(tree.expr)
         self._skip_group("[", "]")
         at = self._modifiers(tree.at)
         step = None if tree.step is None else _milliseconds(tree.step)
         return Subquery(start, expr, _milliseconds(tree.range), step, _milliseconds(tree.offset), at)
 
-    def _call(self, tree: Any, start: int) -> Call:
+    def _call(self, tree: pp.Call, start: int) -> Call:
         name = tree.func.name
         signature = SIGNATURES.get(name)
         if signature is None:
@@ -180,7 +184,7 @@ class _Builder:
         self._take(")")
         return Call(start, name, tuple(args), signature.returns)
 
-    def _aggregate(self, tree: Any, start: int) -> Aggregate:
+    def _aggregate(self, tree: pp.AggregateExpr, start: int) -> Aggregate:
         self._take()
         self._skip_grouping()
         self._take("(")
@@ -197,7 +201,7 @@ class _Builder:
         without = modifier is not None and modifier.type == pp.AggModifierType.Without
         return Aggregate(start, str(tree.op), expr, param, labels, without)
 
-    def _binary(self, tree: Any) -> Binary:
+    def _binary(self, tree: pp.BinaryExpr) -> Binary:
         left = self.build(tree.lhs)
         self._take()
         while self._peek().text.lower() in _MATCHING_WORDS:
@@ -208,7 +212,7 @@ class _Builder:
         asks_bool = bool(modifier and modifier.return_bool)
         return Binary(left.position, str(tree.op), left, right, asks_bool, _matching(modifier))
 
-    def _modifiers(self, at: Any) -> At:
+    def _modifiers(self, at: pp.AtModifier | None) -> At:
         """Steps over ``offset`` and ``@``, and reads the latter's time, which the parser cannot give below zero."""
         found: At = None
         while True:
@@ -223,7 +227,7 @@ class _Builder:
             else:
                 return found
 
-    def _at(self, at: Any) -> At:
+    def _at(self, at: pp.AtModifier) -> At:
         if at.type != pp.AtModifierType.At:
             bound: At = "start" if at.type == pp.AtModifierType.Start else "end"
             self._take()
@@ -265,21 +269,21 @@ class _Builder:
             self._skip_group("(", ")")
 
 
-def _match_op(op: Any) -> MatchOp:
+def _match_op(op: pp.MatchOp) -> MatchOp:
     return next(text for known, text in _MATCH_OPS if known == op)
 
 
-def _matching(modifier: Any) -> Matching:
+def _matching(modifier: pp.BinModifier | None) -> Matching:
     if modifier is None:
         return Matching()
     labels = modifier.matching
-    cards = {
+    cards: dict[str, Card] = {
         "OneToOne": "one-to-one",
         "ManyToOne": "many-to-one",
         "OneToMany": "one-to-many",
         "ManyToMany": "many-to-many",
     }
-    card: Any = cards[str(modifier.card).rpartition(".")[2]]
+    card = cards[str(modifier.card).rpartition(".")[2]]
     return Matching(
         card=card,
         on=labels is not None and labels.type == pp.LabelModifierType.Include,
@@ -309,7 +313,7 @@ _SIMPLE = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t"
 
 
 def unquote(literal: str, position: int = 0) -> str:
-    r"""The value of a string literal; bytes that are no UTF-8 become lone surrogates, so that checks of names refuse them.
+    r"""The value of a string literal; bytes that are no UTF-8 become lone surrogates, which checks of names refuse.
 
     Source: the string literals of Go, which PromQL follows.
 

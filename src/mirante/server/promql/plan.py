@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,18 +132,20 @@ Node = Number | String | Selector | RangeSelector | Subquery | Call | Aggregate 
 
 def type_of(node: Node) -> ValueType:
     """The type of value that a node gives."""
-    match node:
-        case Number():
-            return "scalar"
-        case String():
-            return "string"
-        case RangeSelector() | Subquery():
-            return "matrix"
-        case Call(type=kind):
-            return kind
-        case Binary(left=left, right=right):
-            return "scalar" if type_of(left) == type_of(right) == "scalar" else "vector"
-        case Negate(expr=expr):
-            return type_of(expr)
-        case _:
-            return "vector"
+    if isinstance(node, Call):
+        return node.type
+    if isinstance(node, Binary):
+        return "scalar" if type_of(node.left) == type_of(node.right) == "scalar" else "vector"
+    if isinstance(node, Negate):
+        return type_of(node.expr)
+    return _TYPES[type(node)]
+
+
+_TYPES: Mapping[type, ValueType] = {
+    Aggregate: "vector",
+    Number: "scalar",
+    RangeSelector: "matrix",
+    Selector: "vector",
+    String: "string",
+    Subquery: "matrix",
+}

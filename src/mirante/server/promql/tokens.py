@@ -1,6 +1,6 @@
 """Splits an expression into tokens that know their place.
 
-``promql-parser`` builds the tree but keeps no positions, which error messages and annotations need; these tokens supply them.
+``promql-parser`` builds the tree but keeps no positions, which errors and annotations need; these tokens supply them.
 Source: the lexical rules of PromQL (Prometheus 3, ``promql/parser/lex.go``).
 """
 

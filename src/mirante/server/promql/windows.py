@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mirante.server.promql.matrix import Bools, Floats, Ints
 from mirante.server.store.api import STALE_NAN_BITS, Labels, SampleBlock
@@ -90,7 +91,7 @@ class Ranges(NamedTuple):
     unnamed: Bools | None = None
 
 
-def _take(samples: np.ndarray, index: Ints) -> np.ndarray:  # type: ignore[type-arg] # floats and ints alike
+def _take(samples: npt.NDArray[Any], index: Ints) -> npt.NDArray[Any]:
     if not samples.size:
         return np.zeros(index.shape, dtype=samples.dtype)
     return samples[np.clip(index, 0, samples.size - 1)]

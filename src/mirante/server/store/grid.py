@@ -1,12 +1,12 @@
 """Computes range functions where the samples are: one value a series and step comes back instead of all samples.
 
-ClickHouse's ``timeSeries*ToGrid`` aggregates have PromQL's left-open windows. Only functions whose answers agree with the
-evaluator's own, NaN, infinities and resets included, are here; a property test compares the two.
+ClickHouse's ``timeSeries*ToGrid`` aggregates have PromQL's left-open windows. Only functions whose answers agree with
+the evaluator's own, NaN, infinities and resets included, are here; a property test compares the two.
 
-One difference concerns single series: the aggregates of counters slide, adding the correction of a reset when it enters the
-window and subtracting it when it leaves. That is exact for whole numbers; of fractions it leaves rounding behind (a rate of
--1e-14 where it is 0), of an infinity NaN for ever. Such series come back marked by UNSURE in their first cell, to be
-computed from their samples.
+One difference concerns single series: the aggregates of counters slide, adding the correction of a reset when it enters
+the window and subtracting it when it leaves. That is exact for whole numbers; of fractions it leaves rounding behind (a
+rate of -1e-14 where it is 0), of an infinity NaN for ever. Such series come back marked by UNSURE in their first cell,
+to be computed from their samples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirante.server.store.api import STALE_NAN_BITS, Grid, QueryBudget, SeriesSet
-from mirante.server.store.samples import BETWEEN, CHOSEN, encode_ids, flat_list
+from mirante.server.store.samples import BETWEEN, CHOSEN, encode_ids
 
 if TYPE_CHECKING:
     from mirante.server.store.client import Engine
@@ -122,7 +122,7 @@ def _unsure(
         reset = engine.arrow(_RESETS, bound, budget, _SETTINGS)
         if reset.num_rows:
             unsure |= np.isin(ids, reset.column("series_id").to_numpy())
-    return unsure
+    return np.asarray(unsure)
 
 
 _SETTINGS = {"enable_time_series_aggregate_functions": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ def encode_ids(ids: npt.NDArray[np.uint64]) -> str:
     return base64.b64encode(np.ascontiguousarray(ids, dtype="<u8").tobytes()).decode("ascii")
 
 
-def flat_list(table: pa.Table, column: str) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.int64]]:
+def flat_list(table: pa.Table, column: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """The values of a list column one after the other, and the length of each list."""
     lists = table.column(column).combine_chunks()
     flat = lists.flatten().to_numpy(zero_copy_only=False)

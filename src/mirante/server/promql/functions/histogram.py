@@ -84,7 +84,8 @@ def _tables(histogram: Histogram) -> Iterator[tuple[Ints, Floats, Floats]]:
 def quantiles(histogram: Histogram, q: Floats) -> tuple[Floats, Bools, Bools]:
     """The ``q``-quantile at every step, where there is one, and where the buckets had to be made to grow."""
     steps = histogram.counts.shape[1]
-    result, present, forced = np.full(steps, np.nan), histogram.present.any(axis=0), np.zeros(steps, dtype=np.bool_)
+    result, forced = np.full(steps, np.nan), np.zeros(steps, dtype=np.bool_)
+    present: Bools = np.asarray(histogram.present.any(axis=0))
     for which, bounds, raw in _tables(histogram):
         asked = q[which]
         if np.isposinf(bounds[-1]):
@@ -104,7 +105,9 @@ def _monotonic(counts: Floats) -> tuple[Floats, Bools]:
     for row in range(1, len(fixed)):
         current = fixed[row]
         with np.errstate(all="ignore"):
-            close = np.abs(current - before) <= SMALL_DELTA * np.minimum(np.abs(current) + np.abs(before), np.finfo(float).max)
+            close = np.abs(current - before) <= SMALL_DELTA * np.minimum(
+                np.abs(current) + np.abs(before), np.finfo(float).max
+            )
         falls = (current < before) & ~close
         forced |= falls
         fixed[row] = np.where(falls | close, before, current)
@@ -133,7 +136,8 @@ def _quantile(q: Floats, bounds: Floats, counts: Floats) -> Floats:
 def fractions(histogram: Histogram, lower: Floats, upper: Floats) -> tuple[Floats, Bools]:
     """Share of the observations between the bounds at every step, linear inside a bucket, and where there is one."""
     steps = histogram.counts.shape[1]
-    result, present = np.full(steps, np.nan), histogram.present.any(axis=0)
+    result = np.full(steps, np.nan)
+    present: Bools = np.asarray(histogram.present.any(axis=0))
     for which, bounds, raw in _tables(histogram):
         if not np.isposinf(bounds[-1]):
             continue
@@ -157,7 +161,7 @@ def _rank(value: Floats, bounds: Floats, counts: Floats) -> Floats:
     inside = counts[bucket, steps] - before
     with np.errstate(all="ignore"):
         partial = before + inside * (value - start) / (end - start)
-    # Nothing is known of where inside an endless bucket observations lie: the first one that ends at or below 0, the last.
+    # Nothing is known of where in an endless bucket observations lie: a first one that ends at or below 0, the last.
     first = (bucket == 0) & (bounds[0] <= 0)
     partial = np.where(first, np.where(np.isneginf(value), 0.0, inside), partial)
     partial = np.where(np.isposinf(end), np.where(np.isposinf(value), before + inside, before), partial)

@@ -57,7 +57,9 @@ def label_join(matrix: Matrix, target: str, separator: str, sources: Sequence[st
 
 def _relabelled(matrix: Matrix, target: str, values: Sequence[str | None]) -> Matrix:
     """None leaves a series as it is; the empty string removes the label."""
-    labels = [row if value is None else _with(row, target, value) for row, value in zip(matrix.labels, values, strict=True)]
+    labels = [
+        row if value is None else _with(row, target, value) for row, value in zip(matrix.labels, values, strict=True)
+    ]
     unnamed = matrix.unnamed
     if unnamed is not None and target == NAME:
         # A name that was just set is meant to stay.

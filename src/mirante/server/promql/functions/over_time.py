@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mirante.server.promql.matrix import Floats
+from mirante.server.promql.matrix import Bools, Floats
 from mirante.server.promql.numeric import compensated, neumaier, quantile, variance
 from mirante.server.promql.windows import Points, Windows
 
@@ -97,7 +97,7 @@ def ts_of_max_over_time(windows: Windows, _: tuple[Floats, ...]) -> Points:
     return _time_of_best(windows, np.greater_equal)
 
 
-def _time_of_best(windows: Windows, better: Callable[[Floats, Floats], np.ndarray]) -> Points:  # type: ignore[type-arg]
+def _time_of_best(windows: Windows, better: Callable[[Floats, Floats], Bools]) -> Points:
     best = windows.at(windows.low).ravel().copy()
     time = windows.time_at(windows.low).ravel() / 1000
     for which, sample in windows.columns():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mirante.server.promql.matrix import Floats, Ints
+from mirante.server.promql.matrix import Bools, Floats, Ints
 from mirante.server.promql.numeric import compensated, neumaier
 from mirante.server.promql.windows import Points, Windows
 
@@ -100,7 +100,7 @@ def resets(windows: Windows, _: tuple[Floats, ...]) -> Points:
     return _count(windows, windows.values < before)
 
 
-def _count(windows: Windows, events: np.ndarray) -> Points:  # type: ignore[type-arg] # booleans
+def _count(windows: Windows, events: Bools) -> Points:
     """Events at the second and later samples of each window; whole numbers, so that prefix sums are exact."""
     before = np.concatenate([[0], np.cumsum(events)])
     counted = before[windows.high] - before[np.minimum(windows.low + 1, windows.high)]
@@ -146,7 +146,7 @@ def _regression(windows: Windows, zero: Ints) -> tuple[Floats, Floats]:
     return slope.reshape(windows.low.shape), intercept.reshape(windows.low.shape)
 
 
-def _constant(windows: Windows) -> tuple[np.ndarray, Floats]:  # type: ignore[type-arg] # booleans
+def _constant(windows: Windows) -> tuple[Bools, Floats]:
     """Windows whose samples are all equal, and each one's first value."""
     changed = _count(windows, windows.values != np.concatenate([[np.nan], windows.values[:-1]]))
     return (changed.values == 0).ravel(), windows.at(windows.low).ravel()

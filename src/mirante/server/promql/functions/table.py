@@ -63,9 +63,7 @@ def _of_range(function: RangeFunction) -> Implementation:
     return implementation
 
 
-def _computed(
-    context: Context, call: Call, scalars: tuple[Floats, ...], function: RangeFunction
-) -> Matrix | None:
+def _computed(context: Context, call: Call, scalars: tuple[Floats, ...], function: RangeFunction) -> Matrix | None:
     """The engine's answer; it takes constant arguments only, and windows that move with the steps."""
     (node,) = (arg for arg in call.args if type_of(arg) == "matrix")
     if not isinstance(node, RangeSelector) or (call.function == "predict_linear" and node.selector.at is not None):
@@ -176,7 +174,9 @@ def _histogram_quantiles(context: Context, call: Call) -> Matrix:
             asked = (q == value) | (np.isnan(q) & np.isnan(value))
             for one in found:
                 points = _quantile_row(context, call, one, q, 0)
-                rows.append(({**one.labels, label: _open_metrics(value)}, one, Points(points.values, points.present & asked)))
+                rows.append(
+                    ({**one.labels, label: _open_metrics(value)}, one, Points(points.values, points.present & asked))
+                )
     return _assemble(context, rows)
 
 

@@ -15,19 +15,20 @@ _Moments = npt.NDArray[np.datetime64]
 def _part(unit: str, of: str) -> Callable[[_Moments], Floats]:
     def part(moments: _Moments) -> Floats:
         larger = moments.astype(f"datetime64[{of}]")
-        return (moments.astype(f"datetime64[{unit}]") - larger).astype(np.float64)
+        return np.asarray(moments.astype(f"datetime64[{unit}]") - larger, dtype=np.float64)
 
     return part
 
 
 def _day_of_week(moments: _Moments) -> Floats:
     # The epoch was a Thursday; Sunday is 0.
-    return (moments.astype("datetime64[D]").astype(np.int64) + 4) % 7 * 1.0
+    return ((moments.astype("datetime64[D]").astype(np.int64) + 4) % 7).astype(np.float64)
 
 
 def _days_in_month(moments: _Moments) -> Floats:
     month = moments.astype("datetime64[M]")
-    return ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.float64)
+    days = (month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")
+    return np.asarray(days, dtype=np.float64)
 
 
 _PARTS: Mapping[str, Callable[[_Moments], Floats]] = {

@@ -10,24 +10,24 @@ import numpy as np
 from mirante.server.promql.annotations import SORT_IN_RANGE
 from mirante.server.promql.functions.context import Context
 from mirante.server.promql.functions.labels import natural_key
-from mirante.server.promql.matrix import NAME, Floats, Matrix, empty, single, without_names
+from mirante.server.promql.matrix import NAME, Bools, Floats, Ints, Matrix, empty, single, without_names
 from mirante.server.promql.plan import Call, Node, RangeSelector, Selector
 from mirante.server.store.api import Labels
 
 
 def absent(context: Context, call: Call) -> Matrix:
     """1 at the steps where the vector is empty."""
-    present = context.vector(call.args[0]).present.any(axis=0)
-    return _absence(context, call.args[0], ~present)
+    matrix = context.vector(call.args[0])
+    return _absence(context, call.args[0], np.asarray(~matrix.present.any(axis=0)))
 
 
 def absent_over_time(context: Context, call: Call) -> Matrix:
     """1 at the steps whose windows are all empty."""
     filled = context.windows(call.args[0]).windows.filled
-    return _absence(context, call.args[0], ~filled.any(axis=0))
+    return _absence(context, call.args[0], np.asarray(~filled.any(axis=0)))
 
 
-def _absence(context: Context, node: Node, missing: np.ndarray) -> Matrix:  # type: ignore[type-arg] # booleans
+def _absence(context: Context, node: Node, missing: Bools) -> Matrix:
     if not missing.any():
         return empty(context.steps.count)
     return single(_labels_of(node), np.ones(context.steps.count), missing)
@@ -85,7 +85,7 @@ def sort_desc(context: Context, call: Call) -> Matrix:
     return _sorted(context, call, lambda values: np.argsort(-values, kind="stable"))
 
 
-def _sorted(context: Context, call: Call, order: Callable[[Floats], np.ndarray]) -> Matrix:  # type: ignore[type-arg]
+def _sorted(context: Context, call: Call, order: Callable[[Floats], Ints]) -> Matrix:
     matrix = context.vector(call.args[0])
     if context.query.many:
         context.notes.warn(SORT_IN_RANGE, call.position)
@@ -109,9 +109,7 @@ def _sorted_by_label(context: Context, call: Call, *, descending: bool) -> Matri
         context.notes.warn(SORT_IN_RANGE, call.position)
         return matrix
     names = [context.text(arg) for arg in call.args[1:]]
-    keys = [
-        ([natural_key(labels.get(name, "")) for name in names], sorted(labels.items())) for labels in matrix.labels
-    ]
+    keys = [([natural_key(labels.get(name, "")) for name in names], sorted(labels.items())) for labels in matrix.labels]
     order = sorted(range(len(keys)), key=keys.__getitem__, reverse=descending)
     return matrix.rows(np.asarray(order, dtype=np.int64))
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
+from mirante._core import destinations
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.guard import REPORTER
 from mirante._core.periodic import Periodic
@@ -37,6 +38,9 @@ class MetricPush:
     """Delivers a registry's metrics again and again, from one daemon thread.
 
     What is delivered are running totals, so that an attempt which failed needs no repeating: the next one says it all.
+
+    Attributes:
+        exporter: the way to the server.
     """
 
     def __init__(self, settings: SdkSettings, registry: Registry, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -46,7 +50,7 @@ class MetricPush:
         self._failures = 0
         self._not_before = 0.0
         self._leaving = False
-        self._exporter = OtlpMetricExporter(
+        self.exporter = OtlpMetricExporter(
             f"{(settings.endpoint or '').rstrip('/')}/v1/metrics",
             resource_attributes(settings),
             version=version(),
@@ -61,7 +65,7 @@ class MetricPush:
     def stop(self, *, flush: bool) -> bool:
         """Deliver once more if asked to, and end; takes no longer than the configured deadline."""
         self._leaving = True
-        self._exporter.timeout = min(self._settings.export_timeout, self._settings.shutdown_timeout)
+        self.exporter.timeout = min(self._settings.export_timeout, self._settings.shutdown_timeout)
         return self._periodic.stop(self._settings.shutdown_timeout, final=flush)
 
     def in_child(self) -> MetricPush:
@@ -74,7 +78,7 @@ class MetricPush:
         if self._clock.monotonic() < self._not_before and not self._leaving:
             return
         try:
-            self._exporter.export(self._registry.collect())
+            self.exporter.export(self._registry.collect())
         except DeliveryError as error:
             rounds = min(2**self._failures, MAX_SKIPPED)
             self._failures += 1
@@ -162,6 +166,7 @@ def configure(
             if resolved.endpoint:
                 _State.push = MetricPush(resolved, registry)
                 _State.push.start()
+        destinations.set_configured((_State.push.exporter,) if _State.push else ())
         if not _State.at_exit:
             atexit.register(shutdown)
             _State.at_exit = True
@@ -187,6 +192,7 @@ def disable() -> None:
 def _stop(*, flush: bool) -> bool:
     with _State.lock:
         push, _State.push, _State.settings = _State.push, None, None
+        destinations.set_configured(())
     return push.stop(flush=flush) if push else True
 
 
@@ -207,6 +213,7 @@ def _after_fork_in_child() -> None:
     _State.lock.release()
     if _State.push is not None:
         _State.push = _State.push.in_child()
+        destinations.set_configured((_State.push.exporter,))
         _State.push.start()
 
 

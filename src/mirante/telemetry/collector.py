@@ -45,7 +45,7 @@ class MetricsCollector:
         stages: what happens on the way, in this order: stages that see each record first, then ``Batch`` and ``Retry``.
         exporter: where to; several may be given. Without any, the exporters set by ``mirante.configure`` when the
             collector starts, and where there are none ``history`` keeps the most recent records in memory.
-            They are closed at the end.
+            Those given here are closed at the end.
         clock: the source of time.
 
     Attributes:
@@ -221,6 +221,7 @@ class MetricsCollector:
             backlog=self._backlog(name, strict=strict),
             tick=self._tick,
             clock=self._clock,
+            closes=bool(self._exporters),
         )
 
     def _backlog(self, exporter: str, *, strict: bool) -> Backlog | None:

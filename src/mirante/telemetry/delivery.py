@@ -39,6 +39,7 @@ class Delivery:
             tried again from there as often as it takes, with the pauses of the ``Retry`` stage.
         tick: called by the thread whenever it has time.
         clock: the time.
+        closes: whether the exporter is closed at the end; one that others use too is not.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Delivery:
         backlog: Backlog | None,
         tick: Tick,
         clock: Clock,
+        closes: bool = True,
     ) -> None:
         self.name = name
         self.exported = self.retries = 0
@@ -62,6 +64,7 @@ class Delivery:
         self._backlog = backlog
         self._tick = tick
         self._clock = clock
+        self._closes = closes
         self._retry = next((stage for stage in stages if isinstance(stage, Retry)), Retry())
         self._send = self._wrapped(stages)
         self._dropped: dict[str, int] = {}
@@ -312,8 +315,8 @@ class Delivery:
         """Let go of everything; nothing here may raise, or whoever waits for the end would wait for ever."""
         with self._changed:
             self._take_all()
-            for close in (self._runner, self._backlog, self._exporter):
-                _close(close, self._where)
+            for what in (self._runner, self._backlog, self._exporter if self._closes else None):
+                _close(what, self._where)
             self._ended.set_result(self.spooled == 0)
 
     def _take_all(self) -> list[Sequence[Metric]]:

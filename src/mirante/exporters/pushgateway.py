@@ -1,0 +1,110 @@
+"""Prometheus Pushgateway: where jobs that end before they could be scraped leave their metrics.
+
+Source: the Pushgateway's README, "API".
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.convert import families_of, latest
+from mirante._core.model import Collector
+from mirante._core.protocols import Exportable
+from mirante.errors import DeclarationError
+from mirante.exporters.http import Connection
+from mirante.formats.exposition import TEXT_CONTENT_TYPE, render
+
+
+class PushgatewayExporter:
+    """Pushes metrics into one group of a Pushgateway.
+
+    The gateway keeps a group until it is deleted, and knows only the present: samples go without timestamps, and of
+    each series the last one counts. A metric's label that the group has too is overwritten by it.
+
+    Args:
+        url: the gateway, such as ``http://127.0.0.1:9091``; ``http://`` may be left out.
+        job: value of the label ``job``, not empty.
+        grouping_key: further labels of the group, such as ``{"instance": "batch-7"}``.
+        timeout: seconds to connect, and as many to be answered.
+        headers: sent along, for example for authentication; ``user:password@`` in the URL is basic authentication.
+        clock: the source of time.
+
+    Raises:
+        DeclarationError: the job is empty or a label's name is none.
+        ConfigError: the URL cannot be used.
+
+    Example:
+        >>> PushgatewayExporter("127.0.0.1:9091", "backup", {"path": "/var/tmp", "disk": ""}).path
+        '/metrics/job/backup/path@base64/L3Zhci90bXA=/disk@base64/='
+    """
+
+    def __init__(
+        self,
+        url: str,
+        job: str,
+        grouping_key: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 10.0,
+        headers: Mapping[str, str] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.path = _path(job, grouping_key or {})
+        address = url if "://" in url else f"http://{url}"
+        self._connection = Connection(address, timeout, headers or {}, clock)
+
+    def push(self, metrics: Collector | Iterable[Exportable]) -> None:
+        """Replace the whole group by these metrics (``PUT``).
+
+        Raises:
+            DeliveryError: the gateway did not take them.
+        """
+        self._send("PUT", metrics)
+
+    def replace(self, metrics: Collector | Iterable[Exportable]) -> None:
+        """Replace those metrics of the group that have the same names, and keep the others (``POST``).
+
+        Raises:
+            DeliveryError: the gateway did not take them.
+        """
+        self._send("POST", metrics)
+
+    def delete(self) -> None:
+        """Delete the group.
+
+        Raises:
+            DeliveryError: the gateway did not do it.
+        """
+        self._connection.request("DELETE", self.path)
+
+    def export(self, batch: Sequence[Exportable]) -> None:
+        """``replace`` with what a pipeline or registry hands over."""
+        self.replace(batch)
+
+    def close(self) -> None:
+        """Close the connection; the group stays."""
+        self._connection.close()
+
+    def _send(self, method: str, metrics: Collector | Iterable[Exportable]) -> None:
+        batch = metrics if isinstance(metrics, Iterable) else metrics.collect()
+        body = render(latest(families_of(batch)))
+        self._connection.request(method, self.path, body=body, headers={"Content-Type": TEXT_CONTENT_TYPE})
+
+
+def _path(job: str, grouping_key: Mapping[str, str]) -> str:
+    if not job:
+        raise DeclarationError("PushgatewayExporter: job must not be empty")
+    for name in grouping_key:
+        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) or name.startswith("__") or name == "job":
+            raise DeclarationError(f"PushgatewayExporter: {name!r} cannot be a label of the grouping key")
+    return "/metrics" + "".join(_segment(name, value) for name, value in {"job": job, **grouping_key}.items())
+
+
+def _segment(name: str, value: str) -> str:
+    raw = value.encode("utf-8", "replace")
+    if "/" in value or value in ("", ".", ".."):  # a router would take them for something else
+        return f"/{name}@base64/{urlsafe_b64encode(raw).decode() or '='}"
+    return f"/{name}/{quote(raw, safe='')}"

@@ -21,7 +21,7 @@ interface Call {
 /** Puts a server with one answer in place of the network and records what it was asked. */
 function serve(answer: () => Response | Promise<Response>): Call[] {
   const calls: Call[] = [];
-  vi.stubGlobal('location', { pathname: '/explore' });
+  vi.stubGlobal('location', { pathname: '/explore', href: 'http://host:8503/explore' });
   vi.stubGlobal('fetch', async (url: string, init: Call['init']) => {
     calls.push({ url, init });
     return answer();
@@ -79,7 +79,7 @@ describe('requests', () => {
 
   it('tell an unreachable server from an aborted request', async () => {
     serve(() => Promise.reject(new TypeError('Failed to fetch')));
-    await expect(request('query')).rejects.toMatchObject({ kind: 'network' });
+    await expect(request('query')).rejects.toMatchObject({ kind: 'network', message: 'No answer from http://host:8503.' });
     serve(() => Promise.reject(new DOMException('gone', 'AbortError')));
     await expect(request('query')).rejects.toSatisfy(isAbort);
   });

@@ -48,7 +48,7 @@ async function send(url: string, init: RequestInit): Promise<Response> {
     return await fetch(url, init);
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ApiError('network', 'The server does not answer.');
+    throw new ApiError('network', `No answer from ${new URL(url, globalThis.location.href).origin}.`);
   }
 }
 

@@ -34,7 +34,7 @@ it('a selector holds the matchers that are complete', () => {
 
 describe('completion', () => {
   beforeEach(() => {
-    vi.stubGlobal('location', { pathname: '/' });
+    vi.stubGlobal('location', { pathname: '/', href: 'http://host/' });
   });
   afterEach(() => {
     vi.unstubAllGlobals();

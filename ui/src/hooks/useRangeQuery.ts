@@ -13,18 +13,24 @@ export interface Grid {
   step: number;
   /** The window for `rate()` that suits the step. */
   rate: string;
+  /** The same for what the server itself scrapes every few seconds: short, so that the first minute is right. */
+  ownRate: string;
 }
+
+const OWN_RATE_SECONDS = 30;
 
 /** The grid on which every chart of a view asks, so that their cursors meet. */
 export function useGrid(): Grid {
   const { window } = useClock();
   return useMemo(() => {
     const step = chooseStep(window);
-    return { ...alignWindow(window, step), step, rate: rateWindow(step) };
+    return { ...alignWindow(window, step), step, rate: rateWindow(step), ownRate: rateWindow(step, OWN_RATE_SECONDS) };
   }, [window]);
 }
 
 export interface RangeAnswer extends Omit<Annotated<Frame>, 'data'> {
+  /** What was asked; a newer expression may be on its way. */
+  expression: string;
   frame: Frame;
   tookMs: number;
 }
@@ -36,11 +42,12 @@ export function useRangeQuery(expression: string, grid: Grid): Remote<RangeAnswe
     const begun = performance.now();
     const answer = await queryRange(expression, grid, signal);
     const frame = toFrame(answer.data.result, grid);
-    return { frame, warnings: answer.warnings, infos: answer.infos, tookMs: performance.now() - begun };
+    return { expression, frame, warnings: answer.warnings, infos: answer.infos, tookMs: performance.now() - begun };
   });
 }
 
 export interface InstantAnswer extends Annotated<InstantData> {
+  expression: string;
   time: number;
   tookMs: number;
 }
@@ -53,7 +60,7 @@ export function useInstantQuery(expression: string): Remote<InstantAnswer> {
   return useRemote(key, async (signal) => {
     const begun = performance.now();
     const answer = await queryInstant(expression, time, signal);
-    return { ...answer, time, tookMs: performance.now() - begun };
+    return { ...answer, expression, time, tookMs: performance.now() - begun };
   });
 }
 

@@ -71,7 +71,6 @@ export const MESSAGES = {
   'common.never': ['never', 'nunca'],
   'common.close': ['Close', 'Fechar'],
   'common.now': ['now', 'agora'],
-  'error.title': ['This did not work', 'Isto não funcionou'],
   'error.query': ['The query was refused', 'A consulta foi recusada'],
   'error.timeout': ['The query took too long', 'A consulta demorou demais'],
   'error.server': ['The server failed', 'O servidor falhou'],
@@ -106,13 +105,11 @@ export const MESSAGES = {
   'home.disk.warning': ['filling up', 'enchendo'],
   'home.disk.failing': ['almost full', 'quase cheio'],
   'home.status.disk': ['{mount} is {share} full', '{mount} está {share} cheio'],
+  'home.notAsked': ['Not known: no answer', 'Não se sabe: sem resposta'],
   'home.uptime': ['Up for {age}', 'No ar há {age}'],
   'home.load': ['load {load} on {cores} cores', 'carga {load} em {cores} núcleos'],
-  'home.host.empty': ['This host has sent nothing yet.', 'Esta máquina ainda não enviou nada.'],
-  'home.host.emptyHint': [
-    'The server scrapes its own host every few seconds. Start it with:',
-    'O servidor lê a própria máquina a cada poucos segundos. Inicie-o com:',
-  ],
+  'home.host.empty': ['This host sends nothing', 'Esta máquina não envia nada'],
+  'home.host.emptyHint': ['It does, every few seconds, unless it was started with --no-host-metrics:', 'Ela envia a cada poucos segundos, exceto se iniciada com --no-host-metrics:'],
 
   'send.title': ['Send more', 'Envie mais'],
   'send.sub': [
@@ -147,11 +144,9 @@ export const MESSAGES = {
   'explore.empty.title': ['Ask something', 'Pergunte algo'],
   'explore.empty.text': ['Write a query above, pick a metric, or start with one of these:', 'Escreva uma consulta acima, escolha uma métrica ou comece por uma destas:'],
   'explore.noSeries': ['The query is right but no series matches it in this time range.', 'A consulta está certa, mas nenhuma série corresponde a ela neste intervalo.'],
-  'explore.notNumbers': ['This expression has no values over time; see the table.', 'Esta expressão não tem valores no tempo; veja a tabela.'],
   'explore.series.one': ['1 series', '1 série'],
   'explore.series': ['{count} series', '{count} séries'],
   'explore.step': ['step {step}', 'passo {step}'],
-  'explore.took': ['{time}', '{time}'],
   'explore.capped': ['The {count} largest of {total} series are drawn; the table has all.', 'As {count} maiores de {total} séries são desenhadas; a tabela tem todas.'],
   'explore.position': ['line {line}, column {column}', 'linha {line}, coluna {column}'],
   'explore.value': ['Value', 'Valor'],
@@ -171,7 +166,6 @@ export const MESSAGES = {
   'targets.lastScrape': ['Last scrape', 'Última coleta'],
   'targets.duration': ['Duration', 'Duração'],
   'targets.interval': ['every {interval}', 'a cada {interval}'],
-  'targets.error': ['Last error', 'Último erro'],
   'targets.none.title': ['No target is scraped yet', 'Nenhum alvo é coletado ainda'],
   'targets.none.text': ['Give the server a prometheus.yml with scrape_configs:', 'Dê ao servidor um prometheus.yml com scrape_configs:'],
   'targets.noMatch': ['No target matches.', 'Nenhum alvo encontrado.'],
@@ -181,7 +175,6 @@ export const MESSAGES = {
   'chart.isolate': ['Show only {name}', 'Mostrar só {name}'],
   'chart.restore': ['Show all series', 'Mostrar todas as séries'],
   'chart.label': ['{title}, {unit}, over time', '{title}, {unit}, ao longo do tempo'],
-  'chart.latest': ['latest', 'último'],
   'chart.more': ['{count} more', 'mais {count}'],
 } as const satisfies Record<string, readonly [string, string]>;
 

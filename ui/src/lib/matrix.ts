@@ -47,6 +47,12 @@ export function largestSeries(frame: Frame, count: number): Frame {
   return { times: frame.times, series: frame.series.filter((_, index) => kept.has(index)) };
 }
 
+/** Without the series that are zero throughout: in a stack they are a name without an area. At least one is kept. */
+export function withoutFlatZeros(frame: Frame): Frame {
+  const some = frame.series.filter(({ values }) => values.some((value) => value !== null && value !== 0));
+  return some.length === 0 ? frame : { times: frame.times, series: some };
+}
+
 /** Adds up rows from the bottom; a gap in one row leaves the others standing, and a gap in all is a gap. */
 export function stackRows(rows: readonly (readonly (number | null)[])[]): (number | null)[][] {
   const sums: (number | null)[] = (rows[0] ?? []).map(() => null);

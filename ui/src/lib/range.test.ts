@@ -83,6 +83,7 @@ describe('steps', () => {
   it('give rate() four steps and at least two minutes', () => {
     expect(rateWindow(5)).toBe('2m');
     expect(rateWindow(60)).toBe('4m');
+    expect(rateWindow(5, 30)).toBe('30s');
   });
 });
 

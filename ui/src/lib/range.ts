@@ -76,9 +76,12 @@ export function alignWindow(window: Window, step: number): Window {
   return { start, end: Math.max(end, start + step) };
 }
 
-/** How far back `rate()` looks: four steps, and at least two minutes so that slow scrapes still give two samples. */
-export function rateWindow(step: number): string {
-  return formatDuration(Math.max(120, step * 4) * 1000);
+/** Twice the slowest scrape interval that is common, so that `rate()` always finds two samples. */
+const SAFE_SECONDS = 120;
+
+/** How far back `rate()` looks: four steps, and no less than `atLeast` seconds. */
+export function rateWindow(step: number, atLeast = SAFE_SECONDS): string {
+  return formatDuration(Math.max(atLeast, step * 4) * 1000);
 }
 
 const pad = (value: number): string => String(value).padStart(2, '0');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { commonLabels, legendNames, seriesName, withoutLabels } from './labels';
-import { gridOf, largestSeries, lastValue, matcher, orderRows, parseSample, stackRows, toFrame, toRows } from './matrix';
+import { gridOf, largestSeries, lastValue, matcher, orderRows, parseSample, stackRows, toFrame, toRows, withoutFlatZeros } from './matrix';
 
 describe('series names', () => {
   it('are what PromQL would take', () => {
@@ -64,6 +64,13 @@ describe('frames', () => {
     const series = [1, 3, null, 2].map((value, index) => ({ labels: { n: String(index) }, values: [value] }));
     expect(largestSeries({ times: [0], series }, 2).series.map(({ labels }) => labels['n'])).toEqual(['1', '3']);
     expect(largestSeries({ times: [0], series }, 9).series).toBe(series);
+  });
+
+  it('leave out flat zeros where something else is left', () => {
+    const flat = { labels: { n: 'flat' }, values: [0, null] };
+    const busy = { labels: { n: 'busy' }, values: [0, 1] };
+    expect(withoutFlatZeros({ times: [0, 1], series: [flat, busy] }).series).toEqual([busy]);
+    expect(withoutFlatZeros({ times: [0, 1], series: [flat] }).series).toEqual([flat]);
   });
 
   it('stack from the bottom, around gaps', () => {

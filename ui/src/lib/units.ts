@@ -74,11 +74,12 @@ function digitsFor(size: number): number {
   return size >= 0.01 ? 3 : 4;
 }
 
-/** At most three significant digits, trailing zeros dropped. */
-function shortNumber(value: number, locale: string): string {
+/** At most three significant digits, trailing zeros dropped; a share below a hundredth of a percent is as good as none. */
+function shortNumber(value: number, unit: Unit, locale: string): string {
   const size = Math.abs(value);
-  if (size > 0 && size < 0.001) return value.toExponential(1);
-  return new Intl.NumberFormat(locale, { maximumFractionDigits: digitsFor(size) }).format(value);
+  if (unit !== 'ratio' && size > 0 && size < 0.001) return value.toExponential(1);
+  const digits = unit === 'ratio' ? Math.min(2, digitsFor(size)) : digitsFor(size);
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);
 }
 
 function specialNumber(value: number): string | null {
@@ -96,7 +97,7 @@ export function formatQuantity(value: number, unit: Unit, locale = 'en'): Quanti
     return { text, unit: '' };
   }
   const scale = scaleFor(value, unit);
-  return { text: shortNumber(value / scale.factor, locale), unit: scale.unit };
+  return { text: shortNumber(value / scale.factor, unit, locale), unit: scale.unit };
 }
 
 /** `12.3 MiB/s`: a quantity as one string, the unit held on by a no-break space. */

@@ -1,5 +1,5 @@
 import { ActionIcon, CopyButton, Tooltip } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { Fragment, type ReactNode } from 'react';
 
 import { useI18n } from '../i18n/context';
 import { Icon } from './icons';
@@ -10,7 +10,16 @@ export function CopyBlock({ text, label }: { text: string; label: string }): Rea
   const { t } = useI18n();
   return (
     <div className={classes['copyBlock']}>
-      <pre>{text}</pre>
+      <pre>
+        {text.split(/(?<==)/).map((piece, index) => (
+          // The pieces of one text have no name but their place.
+          // oxlint-disable-next-line react/no-array-index-key
+          <Fragment key={index}>
+            {piece}
+            <wbr />
+          </Fragment>
+        ))}
+      </pre>
       <CopyButton value={text} timeout={2000}>
         {({ copied, copy }) => (
           <Tooltip label={copied ? t('common.copied') : t('common.copy')}>

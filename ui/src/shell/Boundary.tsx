@@ -1,8 +1,8 @@
+import { Button } from '@mantine/core';
 import { Component, type ReactNode } from 'react';
 
-import { type ApiError, toApiError } from '../api/errors';
-import { ErrorNotice } from '../parts/Notice';
-import classes from './shell.module.css';
+import { useI18n } from '../i18n/context';
+import { Empty } from '../parts/Notice';
 
 interface Props {
   /** A new value starts over: a view that broke must not keep the next one from showing. */
@@ -11,29 +11,39 @@ interface Props {
 }
 
 interface State {
-  error: ApiError | null;
+  message: string | null;
   resetKey: string;
+}
+
+function Crash({ message, onRetry }: { message: string; onRetry: () => void }): ReactNode {
+  const { t } = useI18n();
+  return (
+    <div role="alert">
+      <Empty title={t('error.crash')}>
+        <span className="mono">{message}</span>
+        <Button size="xs" variant="default" onClick={onRetry}>
+          {t('common.retry')}
+        </Button>
+      </Empty>
+    </div>
+  );
 }
 
 /** Keeps the frame alive when a view throws. */
 export class Boundary extends Component<Props, State> {
-  override state: State = { error: null, resetKey: this.props.resetKey };
+  override state: State = { message: null, resetKey: this.props.resetKey };
 
   static getDerivedStateFromError(error: unknown): Partial<State> {
-    return { error: toApiError(error) };
+    return { message: error instanceof Error ? error.message : String(error) };
   }
 
   static getDerivedStateFromProps(props: Props, state: State): Partial<State> | null {
-    return props.resetKey === state.resetKey ? null : { error: null, resetKey: props.resetKey };
+    return props.resetKey === state.resetKey ? null : { message: null, resetKey: props.resetKey };
   }
 
   override render(): ReactNode {
-    const { error } = this.state;
-    if (error === null) return this.props.children;
-    return (
-      <div className={classes['main']}>
-        <ErrorNotice error={error} onRetry={() => this.setState({ error: null })} />
-      </div>
-    );
+    const { message } = this.state;
+    if (message === null) return this.props.children;
+    return <Crash message={message} onRetry={() => this.setState({ message: null })} />;
   }
 }

@@ -2,6 +2,7 @@ import type { ReactNode } from 'react';
 import { createPortal } from 'react-dom';
 
 import { type Grid, useInstantQuery, useRangeQuery } from '../../hooks/useRangeQuery';
+import type { Remote } from '../../hooks/useRemote';
 import { useClock } from '../../shell/clock';
 import { useNavigation } from '../../shell/navigation';
 import { QueryResult } from './QueryResult';
@@ -14,14 +15,19 @@ interface QueryProps {
   results: HTMLElement | null;
 }
 
+/** Without the answer to an earlier question, which must not stand under the new one. */
+function answerTo<T extends { expression: string }>(expression: string, remote: Remote<T>): Remote<T> {
+  return remote.data === undefined || remote.data.expression === expression ? remote : { ...remote, data: undefined };
+}
+
 /** One query with its editor here and its result in the place for results. */
 export function Query({ index, grid, results }: QueryProps): ReactNode {
   const { state, go } = useNavigation();
   const { refresh } = useClock();
   const { queries, tab, stacked } = state;
   const expression = queries[index] ?? '';
-  const graph = useRangeQuery(tab === 'graph' ? expression : '', grid);
-  const table = useInstantQuery(tab === 'table' ? expression : '');
+  const graph = answerTo(expression, useRangeQuery(tab === 'graph' ? expression : '', grid));
+  const table = answerTo(expression, useInstantQuery(tab === 'table' ? expression : ''));
   const remote = tab === 'graph' ? graph : table;
   const asked = expression.trim() !== '';
 

@@ -41,7 +41,7 @@ export function Home(): ReactNode {
   return (
     <div className={classes['home']}>
       <Status services={services.list} filesystems={filesystems} />
-      {services.error && <ErrorNotice error={services.error} onRetry={services.retry} />}
+      {services.error && services.error.kind !== 'network' && <ErrorNotice error={services.error} onRetry={services.retry} />}
       {services.loading && !services.error && <Placeholder height={88} />}
       {others && <ServiceList services={services} grid={grid} />}
       {!others && !services.loading && !services.error && <SendMore folded={false} />}

@@ -1,11 +1,14 @@
 import type { ReactNode } from 'react';
 
+import type { InstantData } from '../../api/types';
 import type { ThresholdBand } from '../../charts/options';
-import { type Grid, useNumber } from '../../hooks/useRangeQuery';
+import { type Grid, useInstantQuery, useNumber } from '../../hooks/useRangeQuery';
 import { useI18n } from '../../i18n/context';
 import { formatAge } from '../../lib/duration';
 import type { Filesystem } from '../../lib/filesystems';
 import { formatValue } from '../../lib/units';
+import { CopyBlock } from '../../parts/CopyBlock';
+import { Empty } from '../../parts/Notice';
 import { hostQueries } from '../../promql/queries';
 import { Filesystems } from './Filesystems';
 import classes from './home.module.css';
@@ -36,6 +39,23 @@ function Facts(): ReactNode {
   return <span className="dim small number">{facts.join(' · ')}</span>;
 }
 
+function isEmpty(data: InstantData | undefined): boolean {
+  return data?.resultType === 'vector' && data.result.length === 0;
+}
+
+/** Why there may be nothing, and the command that changes it. */
+function Silence(): ReactNode {
+  const { t } = useI18n();
+  const cores = useInstantQuery(hostQueries.cores());
+  if (!isEmpty(cores.data?.data)) return null;
+  return (
+    <Empty title={t('home.host.empty')}>
+      <span>{t('home.host.emptyHint')}</span>
+      <CopyBlock text="mirante serve --host-metrics" label="mirante serve" />
+    </Empty>
+  );
+}
+
 /** The machine under the server: what it does, and how near its limits it is. */
 export function Host({ grid, filesystems }: { grid: Grid; filesystems: Filesystem[] }): ReactNode {
   const { t } = useI18n();
@@ -46,12 +66,13 @@ export function Host({ grid, filesystems }: { grid: Grid; filesystems: Filesyste
         <h2 id="host-title">{t('home.host')}</h2>
         <Facts />
       </header>
+      <Silence />
       <div className={classes['charts']}>
         <HostChart
           title={t('home.cpu')}
           sub={t('home.cpu.sub')}
           unit="ratio"
-          expression={hostQueries.cpu(grid.rate)}
+          expression={hostQueries.cpu(grid.ownRate)}
           by="cpu_mode"
           order={CPU_ORDER}
           grid={grid}
@@ -70,12 +91,12 @@ export function Host({ grid, filesystems }: { grid: Grid; filesystems: Filesyste
           stacked
           top={memoryLimit}
         />
-        <HostChart title={t('home.disk')} sub={t('home.disk.sub')} unit="bytes/s" expression={hostQueries.disk(grid.rate)} by="disk_io_direction" order={DISK_ORDER} grid={grid} />
+        <HostChart title={t('home.disk')} sub={t('home.disk.sub')} unit="bytes/s" expression={hostQueries.disk(grid.ownRate)} by="disk_io_direction" order={DISK_ORDER} grid={grid} />
         <HostChart
           title={t('home.network')}
           sub={t('home.network.sub')}
           unit="bytes/s"
-          expression={hostQueries.network(grid.rate)}
+          expression={hostQueries.network(grid.ownRate)}
           by="network_io_direction"
           order={NETWORK_ORDER}
           grid={grid}

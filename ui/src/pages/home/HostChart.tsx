@@ -5,7 +5,7 @@ import type { ThresholdBand } from '../../charts/options';
 import { type Grid, type RangeAnswer, useRangeQuery } from '../../hooks/useRangeQuery';
 import type { Remote } from '../../hooks/useRemote';
 import { useI18n } from '../../i18n/context';
-import type { Frame } from '../../lib/matrix';
+import { type Frame, withoutFlatZeros } from '../../lib/matrix';
 import type { Unit } from '../../lib/units';
 import { Empty, ErrorNotice, Placeholder } from '../../parts/Notice';
 import { Panel } from '../../parts/Panel';
@@ -46,16 +46,20 @@ function Body({ remote, ...props }: HostChartProps & { remote: Remote<RangeAnswe
   const { t } = useI18n();
   const { zoom, zoomBack } = useNavigation();
   const raw = remote.data?.frame;
-  const arranged = useMemo(() => (raw === undefined ? null : arrange(raw, props.by, props.order)), [raw, props.by, props.order]);
-  if (arranged === null) return remote.error ? null : <Placeholder height={PANEL_HEIGHT} />;
-  if (arranged.names.length === 0) {
+  const { by, order, stacked = false } = props;
+  const arranged = useMemo(() => {
+    if (raw === undefined) return null;
+    return arrange(stacked ? withoutFlatZeros(raw) : raw, by, order);
+  }, [raw, by, order, stacked]);
+  if (arranged === null && !remote.error) return <Placeholder height={PANEL_HEIGHT} />;
+  if (arranged === null || arranged.names.length === 0) {
     return (
       <div className={classes['noData']} style={{ height: PANEL_HEIGHT }}>
-        <Empty title={t('common.noData')} />
+        <Empty title={t(arranged === null ? 'home.notAsked' : 'common.noData')} />
       </div>
     );
   }
-  const { title, unit, grid, stacked = false, top, bands } = props;
+  const { title, unit, grid, top, bands } = props;
   return (
     <Chart {...arranged} title={title} unit={unit} window={grid} height={CHART_HEIGHT} stacked={stacked} top={top} bands={bands} onZoom={zoom} onBack={zoomBack} />
   );
@@ -74,7 +78,8 @@ export function HostChart(props: HostChartProps): ReactNode {
   );
   return (
     <Panel title={title} sub={sub} aside={link}>
-      {remote.error && <ErrorNotice error={remote.error} onRetry={remote.retry} />}
+      {/* That the server is away is said once, at the top. */}
+      {remote.error && remote.error.kind !== 'network' && <ErrorNotice error={remote.error} onRetry={remote.retry} />}
       <Body {...props} remote={remote} />
     </Panel>
   );

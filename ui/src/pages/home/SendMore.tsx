@@ -44,7 +44,7 @@ export function SendMore({ folded }: { folded: boolean }): ReactNode {
     );
   }
   return (
-    <section className={classes['section']} aria-labelledby="send-title">
+    <section className={`${classes['section']} ${classes['sendMore']}`} aria-labelledby="send-title">
       <header className={classes['sectionHead']}>
         <h2 id="send-title">{t('send.title')}</h2>
         <span className="dim small">{t('send.sub')}</span>

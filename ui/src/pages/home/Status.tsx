@@ -1,13 +1,16 @@
 import type { ReactNode } from 'react';
 
+import type { InstantData } from '../../api/types';
 import { useInstantQuery } from '../../hooks/useRangeQuery';
 import { useI18n } from '../../i18n/context';
 import type { Filesystem } from '../../lib/filesystems';
 import { parseSample } from '../../lib/matrix';
 import type { Service, State } from '../../lib/services';
 import { formatValue } from '../../lib/units';
+import { ErrorNotice, Placeholder } from '../../parts/Notice';
 import { StateShape } from '../../parts/StateMark';
 import { healthQuery } from '../../promql/queries';
+import { useClock } from '../../shell/clock';
 import { useNavigation } from '../../shell/navigation';
 import classes from './home.module.css';
 
@@ -16,10 +19,8 @@ interface Down {
   jobs: string[];
 }
 
-function useDown(): Down | null {
-  const { data } = useInstantQuery(healthQuery);
-  if (data === undefined) return null;
-  const result = data.data.resultType === 'vector' ? data.data.result : [];
+function countDown(data: InstantData): Down {
+  const result = data.resultType === 'vector' ? data.result : [];
   return {
     count: result.reduce((sum, { value }) => sum + parseSample(value?.[1] ?? '0'), 0),
     jobs: result.map(({ metric }) => metric['job'] ?? '').toSorted(),
@@ -40,8 +41,12 @@ function worst(tones: readonly Tone[]): Tone {
 export function Status({ services, filesystems }: { services: Service[]; filesystems: Filesystem[] }): ReactNode {
   const { locale, t } = useI18n();
   const { linkTo } = useNavigation();
-  const down = useDown();
-  if (down === null) return <div className={classes['status']} data-tone="ok" aria-busy />;
+  const { refresh } = useClock();
+  const health = useInstantQuery(healthQuery);
+  // Without an answer nothing may look well, however well it looked before.
+  if (health.error) return <ErrorNotice error={health.error} onRetry={refresh} />;
+  if (health.data === undefined) return <Placeholder height={44} />;
+  const down = countDown(health.data.data);
   const failing = jobsIn(services, 'failing');
   const warning = jobsIn(services, 'warning');
   const full = filesystems.filter(({ state }) => state !== 'ok');

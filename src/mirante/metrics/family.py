@@ -202,13 +202,16 @@ class Instrument(ABC, Generic[C]):
         return key
 
     def _ordered(self, values: tuple[object, ...], named: dict[str, object]) -> tuple[object, ...]:
-        rest = self.label_names[len(values) :]
-        if len(named) != len(rest) or any(name not in named for name in rest):
+        try:
+            ordered = values + tuple([named[name] for name in self.label_names[len(values) :]])
+        except KeyError:
+            ordered = ()
+        if len(ordered) != len(values) + len(named):
             raise DeclarationError(
                 f"{self.name}: labels() needs one value for each of {self.label_names}, "
                 f"got {len(values)} by position and {sorted(named)} by name"
             )
-        return (*values, *(named[name] for name in rest))
+        return ordered
 
     def _needs_labels(self, *_args: Any, **_kwargs: Any) -> NoReturn:  # noqa: ANN401 - stands in for any operation
         raise DeclarationError(f"{self.name} has the labels {self.label_names}: call .labels(...) first")

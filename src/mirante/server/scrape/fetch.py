@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import importlib.metadata
+import errno
 import ssl
 import zlib
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import aiohttp
 import yarl
 
+from mirante._core.version import version
 from mirante.errors import MiranteError
 from mirante.server.scrape.model import Authorization, ScrapeJob, Tls
 
@@ -100,7 +101,7 @@ class Client:
             headers={
                 "Accept": accept(job),
                 "Accept-Encoding": "gzip" if job.enable_compression else "identity",
-                "User-Agent": f"mirante/{importlib.metadata.version('mirante')}",
+                "User-Agent": f"mirante/{version()}",
             },
         )
 
@@ -181,6 +182,8 @@ def explain(error: BaseException) -> str:
             reason = "the server closed the connection without an answer"
         case ConnectionRefusedError():
             reason = "connection refused"
+        case ConnectionResetError() | OSError(errno=errno.ECONNRESET):
+            reason = "connection reset by the target"
         case OSError() if error.filename:
             reason = f"{error.filename}: {error.strerror}"
         case _:

@@ -135,8 +135,7 @@ class TargetLoop:
         slot = clock.time_ns() if self._job.start_at_once else next_slot(clock.time_ns(), interval, place)
         while self._task is not None:
             slot = await self._wait(slot, interval, place)
-            if self._task is not None:
-                await self.scrape(scrape_time(clock.time_ns(), slot, interval))
+            await self.scrape(scrape_time(clock.time_ns(), slot, interval))
             slot = next_slot(clock.time_ns(), interval, place)
 
     async def _wait(self, slot: int, interval: int, place: int) -> int:

@@ -47,8 +47,8 @@ class Value:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing: null, or a list or mapping without entries."""
-        return self.node.tag == _NULL or (isinstance(self.node, yaml.CollectionNode) and not self.node.value)
+        """Whether there is nothing: null, no text, or a list or mapping without entries."""
+        return self.node.tag == _NULL or not self.node.value
 
     def text(self) -> str:
         """The value as text; any scalar will do, as ``job_name: 7`` is meant as text."""
@@ -119,16 +119,22 @@ class Section:
         self._known: list[str] = []
         self._left: dict[str, Value] = {}
         if isinstance(value.node, yaml.MappingNode):
-            yaml.constructor.SafeConstructor().flatten_mapping(value.node)
+            self._check_twice(value.node)
+            yaml.constructor.SafeConstructor().flatten_mapping(value.node)  # puts merged keys first: own ones win
             for name, node in value.node.value:
-                self._add(name, node)
+                key = self._at(name).text()
+                self._left[key] = Value(node, value.source, f"{value.key}.{key}" if value.key else key)
 
-    def _add(self, name: yaml.Node, node: yaml.Node) -> None:
-        at = Value(name, self.value.source, self.value.key)
-        key = at.text()
-        if key in self._left:
-            at.fail(f'key "{key}" is given twice')
-        self._left[key] = Value(node, self.value.source, f"{self.value.key}.{key}" if self.value.key else key)
+    def _at(self, name: yaml.Node) -> Value:
+        return Value(name, self.value.source, self.value.key)
+
+    def _check_twice(self, mapping: yaml.MappingNode) -> None:
+        seen: set[str] = set()
+        for name, _ in mapping.value:
+            key = self._at(name).text()
+            if key in seen:
+                self._at(name).fail(f'key "{key}" is given twice')
+            seen.add(key)
 
     def take(self, key: str, read: Callable[[Value], T], default: D) -> T | D:
         """The value of a key, read by ``read``; the default where the key is absent or null."""

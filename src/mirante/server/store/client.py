@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import queue
+import re
 import threading
 import time
 import uuid
@@ -107,6 +108,7 @@ _ERRORS: dict[int, type[MiranteError]] = {
     243: StoreFullError,  # NOT_ENOUGH_SPACE
 }
 _HTTP_OPTIONS = {"autogenerate_session_id": False, "form_encode_query_params": True}
+_OPTIONS = re.compile(r"\?[^' ]*")  # of the embedded engine, which it repeats in its messages
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
 
 
@@ -134,6 +136,7 @@ class Connection:
     def __init__(self, client: Client, embedded_formats: Path | None) -> None:
         self._client = client
         self._formats = embedded_formats
+        self._failed = False
 
     def command(self, sql: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run a statement that returns nothing. Raises StoreError and its kin."""
@@ -154,8 +157,13 @@ class Connection:
         # In the text and not as arguments: the embedded client would otherwise set and reset each by a statement.
         clause = "\nSETTINGS " + ", ".join(f"{k} = {_literal(v)}" for k, v in settings.items()) if settings else ""
         with _translating():
+            if self._failed:
+                # What a failed statement had written already would come before the next answer of the embedded engine.
+                self._client.command("SELECT 1")
+            self._failed = True
             raw = self._client.raw_query(f"{sql}{clause}\nFORMAT Arrow", parameters=dict(parameters or {}))
-            return pa.ipc.open_file(raw).read_all() if raw else pa.table({})
+            self._failed = False
+        return pa.ipc.open_file(raw).read_all()
 
     def insert_messages(self, table: str, block: bytes, *, proto: str, message: str, token: str) -> None:
         """Insert protobuf messages, each behind its varint length, one row a message; a token seen before adds nothing.
@@ -265,6 +273,8 @@ class Engine:
                 f"{dsn!r} is no store: expected chdb:///directory or clickhouse://user:password@host:port/database"
             )
         folder = Path(unquote(parts.path))
+        if ":" in parts.path:
+            raise ConfigError(f"the engine takes no colon in the path of its directory: {folder}")
         formats, temporary = folder / "formats", folder / "tmp"
         try:
             for directory in (formats, temporary):
@@ -290,7 +300,8 @@ class Engine:
         try:
             client = clickhouse_connect.get_client(**self._arguments)
         except ClickHouseError as error:
-            raise translated(error) from None
+            reason = _OPTIONS.sub("", str(error)).partition("\n")[0]
+            raise StoreError(f"cannot reach the engine: {reason}") from None
         connection = Connection(client, self._formats)
         self._connections.append(connection)
         return connection

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.spool import Spool
-from mirante.errors import MiranteError, QueryLimitError
+from mirante.errors import MiranteError
 from mirante.formats.protobuf import delimited
 from mirante.server.store.api import Stream
 from mirante.server.store.client import Connection, RefusedError
@@ -136,16 +136,15 @@ class Loader:
     def _load(self, first: int, bodies: Sequence[bytes]) -> None:
         try:
             self._insert(first, bodies)
-        except (RefusedError, QueryLimitError) as error:
-            # One body must not hold up all that came with it. Halves have names of their own, so they count once too.
-            if len(bodies) > 1:
+        except RefusedError as error:
+            # One body must not hold up all that came with it. The engine refuses while it parses, before any row is
+            # stored, and halves have names of their own: so they count once too.
+            if len(bodies) == 1:
+                self._set_aside(first, bodies[0], error)
+            else:
                 half = len(bodies) // 2
                 self._load(first, bodies[:half])
                 self._load(first + half, bodies[half:])
-            elif isinstance(error, RefusedError):
-                self._set_aside(first, bodies[0], error)
-            else:
-                raise
 
     def _insert(self, first: int, bodies: Sequence[bytes]) -> None:
         source = proto(self.stream)

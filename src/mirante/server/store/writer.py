@@ -75,8 +75,7 @@ class LogWriter:
             StoreFullError: no room.
             StoreError: the disk failed, or after ``close``.
         """
-        disk = os.statvfs(self._directory)
-        if disk.f_bavail * disk.f_frsize < self._options.reserve_bytes:
+        if _free_bytes(self._directory) < self._options.reserve_bytes:
             raise StoreFullError(
                 f"less than {self._options.reserve_bytes} bytes are free on the disk of {self._directory}"
             )
@@ -105,6 +104,11 @@ class LogWriter:
             line = f"mirante_store_{name}" + ("_total" if kind == "counter" else "")
             samples = (Sample(line, {"stream": stream}, read(loader)) for stream, loader in self._loaders.items())
             yield MetricFamily(f"mirante_store_{name}", kind, text, unit, tuple(samples))
+
+
+def _free_bytes(directory: Path) -> int:
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize
 
 
 _METRICS: tuple[tuple[str, str, str, str, Callable[[Loader], float]], ...] = (

@@ -1,0 +1,127 @@
+"""The loaders: whatever fails on the way, each body counts once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from mirante._core.spool import Spool
+from mirante.errors import StoreBusyError, StoreError, StoreFullError
+from mirante.server.store import writer
+from mirante.server.store.client import Connection, Engine
+from mirante.server.store.migrations import migrate
+from mirante.server.store.writer import LogOptions, LogWriter
+from tests.server.store.conftest import NOW, Store, body, count, metrics, open_store
+
+BROKEN = b"\x0a\xff\x01"  # claims more bytes than it has
+
+
+def test_a_group_that_was_cut_short_counts_once(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An insert that succeeded without our knowing is repeated with the same extent and adds nothing."""
+    insert = Connection.insert_messages
+    failures = iter([StoreError("the connection was lost"), StoreError("again")])
+
+    def lossy(*args: object, **kwargs: object) -> None:
+        insert(*args, **kwargs)  # type: ignore[arg-type] # passed through
+        for error in failures:
+            fresh.log.append("remote_write", [body("once", job="more")])
+            raise error
+
+    monkeypatch.setattr(Connection, "insert_messages", lossy)
+    fresh.write("remote_write", body("once", job="a"), body("once", job="b"))
+    assert fresh.log.wait_until_loaded(30)
+    assert count(fresh, "once") == 4
+    assert metrics(fresh.log)["mirante_store_load_retries_total"] == 2
+
+
+def test_what_was_not_loaded_is_loaded_by_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that was not drained, with a group that was inserted but not committed, counts once after the restart."""
+    store = open_store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "commit", _raise)
+        store.log.append("remote_write", [body("restart", job="a")])
+        assert not store.log.wait_until_loaded(0.5)
+        store.log.append("remote_write", [body("restart", job="b")])
+        store.log.close(0)
+        assert count(store, "restart") == 1
+        store.engine.close()
+    store = open_store(tmp_path)
+    assert store.log.wait_until_loaded(30)
+    assert count(store, "restart") == 2
+    store.close()
+
+
+def _raise(*_: object) -> None:
+    raise StoreError("no commit")
+
+
+def test_a_refused_body_is_set_aside(fresh: Store) -> None:
+    """One body that the engine refuses is kept on disk, with the reason, and all others are loaded."""
+    good = [body("beside", job=str(i)) for i in range(6)]
+    fresh.write("remote_write", *good[:4], BROKEN, *good[4:])
+    assert count(fresh, "beside") == 6
+    kept = sorted((fresh.directory / "log" / "quarantine").iterdir())
+    assert [path.suffix for path in kept] == [".pb", ".txt"]
+    assert kept[0].read_bytes() == BROKEN
+    assert "PROTOBUF" in kept[1].read_text().upper() or "EOF" in kept[1].read_text()
+    assert metrics(fresh.log)["mirante_store_quarantined_bodies_total"] == 1
+
+
+def test_small_groups_are_gathered(tmp_path: Path) -> None:
+    """Between two groups there is a pause that lets more come, and waiting for the load cuts it short."""
+    engine = Engine(f"chdb://{tmp_path}")
+    migrate(engine)
+    log = LogWriter(engine, tmp_path / "log", LogOptions(interval=3600))
+    log.append("remote_write", [body("gathered")])
+    assert log.wait_until_loaded(30)
+    for i in range(20):
+        log.append("remote_write", [body("gathered", at=NOW + 1 + i)])
+    assert metrics(log)["mirante_store_log_bodies"] == 20
+    started = time.monotonic()
+    assert log.wait_until_loaded(30)
+    assert time.monotonic() - started < 30
+    assert metrics(log)["mirante_store_load_groups_total"] == 2
+    log.close()
+    engine.close()
+
+
+def test_refuses_without_room(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the disk's reserve, and beyond the log's cap, bodies are refused and the sender knows."""
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "_free_bytes", lambda _: 100)
+        with pytest.raises(StoreFullError, match="bytes are free on the disk"):
+            fresh.log.append("remote_write", [body("refused")])
+    fresh.write("remote_write", body("refused"))
+    assert count(fresh, "refused") == 1
+
+
+def test_one_writer_a_log(fresh: Store) -> None:
+    """The log of an open store cannot be opened again."""
+    with pytest.raises(StoreBusyError, match="in use by process"):
+        LogWriter(fresh.engine, fresh.directory / "log")
+
+
+def test_closed(fresh: Store) -> None:
+    """After close nothing is taken, and what had been taken is loaded."""
+    fresh.log.append("remote_write", [body("closing")])
+    fresh.log.close(30)
+    assert count(fresh, "closing") == 1
+    with pytest.raises(StoreError, match="closed"):
+        fresh.log.append("remote_write", [body("closing")])
+    fresh.log.close()
+
+
+def test_a_failing_engine_holds_up_no_close(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While every insert fails, close keeps its deadline and leaves the bodies in the log."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise StoreError("the server is away")
+
+    monkeypatch.setattr(Connection, "insert_messages", broken)
+    fresh.log.append("remote_write", [body("waiting")])
+    started = time.monotonic()
+    fresh.log.close(0.3)
+    assert time.monotonic() - started < 5
+    assert list((fresh.directory / "log" / "remote_write").glob("*.segment"))

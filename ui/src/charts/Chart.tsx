@@ -30,8 +30,8 @@ export interface ChartProps {
   /** Fixes the upper end of the value axis. */
   top?: number | undefined;
   bands?: readonly ThresholdBand[] | undefined;
-  /** The place of the first series in the palette, where the same thing keeps its colour across charts. */
-  firstColor?: number;
+  /** Each series' place in the palette, where a thing must keep its colour whoever stands beside it. */
+  places?: readonly number[];
   legendRows?: boolean;
 }
 
@@ -52,7 +52,7 @@ function readCursor(plot: uPlot): Hover | null {
 
 /** Lines or stacked areas over time, with a legend below and all values beside the cursor. */
 export function Chart(props: ChartProps): ReactNode {
-  const { title, unit, frame, names, window, height, compact = false, stacked = false, firstColor = 0 } = props;
+  const { title, unit, frame, names, window, height, compact = false, stacked = false, places } = props;
   const { locale, t } = useI18n();
   const scheme = useComputedColorScheme('light');
   const host = useRef<HTMLDivElement>(null);
@@ -65,7 +65,7 @@ export function Chart(props: ChartProps): ReactNode {
     return [frame.times, ...(stacked ? stackRows(rows) : rows)];
   }, [frame, names, alone, stacked]);
 
-  const lines = frame.series.map((_, index) => seriesStyle(firstColor + index, scheme));
+  const lines = frame.series.map((_, index) => seriesStyle(places?.[index] ?? index, scheme));
   const zone = formatZone(new Date(window.end * 1000).getTimezoneOffset());
   const look = { unit, locale, zone, theme: CHART_THEMES[scheme], stacked, compact, lines, top: props.top, bands: props.bands ?? NO_BANDS };
   const live = {

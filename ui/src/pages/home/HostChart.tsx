@@ -37,9 +37,12 @@ function place(order: readonly string[], name: string): number {
 }
 
 /** The series from the bottom of the stack up, with what each is called. */
-function arrange(frame: Frame, by: string, order: readonly string[]): { frame: Frame; names: string[] } {
+function arrange(frame: Frame, by: string, order: readonly string[]): { frame: Frame; names: string[]; places: number[] } {
   const series = frame.series.toSorted((a, b) => place(order, a.labels[by] ?? '') - place(order, b.labels[by] ?? ''));
-  return { frame: { times: frame.times, series }, names: series.map(({ labels }) => labels[by] ?? '') };
+  const names = series.map(({ labels }) => labels[by] ?? '');
+  const unknown = names.filter((name) => !order.includes(name));
+  const places = names.map((name) => place([...order, ...unknown], name));
+  return { frame: { times: frame.times, series }, names, places };
 }
 
 function Body({ remote, ...props }: HostChartProps & { remote: Remote<RangeAnswer> }): ReactNode {

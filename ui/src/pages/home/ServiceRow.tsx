@@ -58,7 +58,7 @@ function Measure({ service, title, hint, unit, times, values, grid, color, query
           names={[title]}
           window={grid}
           height={48}
-          firstColor={color}
+          places={[color]}
           onZoom={zoom}
           onBack={zoomBack}
           bands={bands}

@@ -38,7 +38,7 @@ export function Placeholder({ height }: { height: number }): ReactNode {
   const { t } = useI18n();
   const late = useDelayed(true);
   return (
-    <div style={{ height }} aria-busy aria-label={t('common.loading')}>
+    <div style={{ height }} role="status" aria-busy aria-label={t('common.loading')}>
       {late && <Skeleton height={height} radius="sm" />}
     </div>
   );

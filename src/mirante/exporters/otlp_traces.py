@@ -1,0 +1,60 @@
+"""Traces to an OTLP/HTTP receiver: the request; queue and retry are tracing's own."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante.exporters.http import Connection
+
+_RETRYABLE = frozenset({429, 502, 503, 504})
+
+
+class OtlpTraceSender:
+    """Posts encoded trace requests.
+
+    Args:
+        url: the full address, such as ``http://127.0.0.1:8503/v1/traces``.
+        headers: sent with every request.
+        compress: whether bodies go out as gzip.
+        clock: the source of time.
+
+    Raises:
+        ConfigError: the URL is none.
+
+    Example:
+        >>> sender = OtlpTraceSender("http://127.0.0.1:8503/v1/traces")
+        >>> sender.close()
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        compress: bool = True,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._compress = compress
+        encoding = {"Content-Encoding": "gzip"} if compress else {}
+        fixed = {"Content-Type": "application/x-protobuf", **encoding, **(headers or {})}
+        self._connection = Connection(url, 10.0, fixed, clock, _RETRYABLE.__contains__)
+
+    def __call__(self, body: bytes, timeout: float) -> bytes:
+        """Send one request and return the response's body.
+
+        Args:
+            body: an ``ExportTraceServiceRequest``.
+            timeout: seconds to connect, and as many to be answered.
+
+        Raises:
+            DeliveryError: it was not taken; the message says why.
+        """
+        self._connection.timeout = timeout
+        payload = zlib.compress(body, level=1, wbits=31) if self._compress else body
+        return self._connection.request("POST", body=payload).data
+
+    def close(self) -> None:
+        """Close the connection; the next request opens it again."""
+        self._connection.close()

@@ -65,11 +65,10 @@ class SystemCollector:
 
     def _memory(self) -> Iterator[MetricFamily]:
         memory, swap = self._psutil.virtual_memory(), self._psutil.swap_memory()
-        states = [
-            ({"system_memory_state": state}, getattr(memory, state))
-            for state in ("used", "free", "cached", "buffers")
-            if hasattr(memory, state)
-        ]
+        known = {state: getattr(memory, state) for state in ("free", "cached", "buffers") if hasattr(memory, state)}
+        # The rest, so that the states add up to the whole; psutil's own "used" holds part of the cache as well.
+        used = max(0, memory.total - sum(known.values()))
+        states = [({"system_memory_state": state}, size) for state, size in {"used": used, **known}.items()]
         yield gauge("system_memory_usage_bytes", "Memory by what it is used for.", states, "bytes")
         yield single("system_memory_limit_bytes", "Memory of the host.", memory.total, "bytes")
         paging = [({"system_paging_state": state}, getattr(swap, state)) for state in ("used", "free")]

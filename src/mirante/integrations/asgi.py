@@ -88,14 +88,20 @@ def route_template(scope: Scope, root_path: str = "") -> str:
         >>> route_template({"path": "/nowhere"})
         ''
     """
-    route = scope.get("route")
-    template: str | None = getattr(route, "path_format", None)
-    if template is None:
-        return ""
     path: str = scope["path"]
     if root_path and path.startswith(root_path):
         path = path[len(root_path) :]
-    return template if path == template else _with_prefix(path, route, scope.get("path_params", {}))
+    values = scope.get("path_params", {})
+    route = scope.get("route")
+    template: str | None = getattr(route, "path_format", None)
+    if template is not None:
+        return template if path == template else _with_prefix(path, route, values)
+    if "endpoint" not in scope:
+        return ""
+    # Taken by something whose route is not told: of the path all is fixed but the parameters, or what a mount took.
+    names = {str(value): name for name, value in values.items()}
+    mounted = str(scope.get("root_path", ""))[len(root_path) :]
+    return _named(mounted, names) + "/{path}" if mounted else _named(path, names)
 
 
 def _with_prefix(path: str, route: Any, values: Mapping[str, Any]) -> str:  # noqa: ANN401 - a route of any framework

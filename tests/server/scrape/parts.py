@@ -28,7 +28,7 @@ async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> As
         return await handler(request)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
+    app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:

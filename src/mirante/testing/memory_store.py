@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -30,8 +31,8 @@ class MemoryReader:
         held = self._samples.setdefault(frozenset((n, v) for n, v in labels.items() if v), {})
         for moment, value in points:
             before = held.get(moment)
-            # Arrays and struct packing keep a staleness marker's bits; comparing with it is always false.
-            held[moment] = value if before is None or not before > value else before
+            # A number beats NaN: comparing with NaN is always false.
+            held[moment] = value if before is None or math.isnan(before) or value > before else before
 
     def series(self, matchers: Sequence[Matcher], start: int, end: int, budget: QueryBudget) -> SeriesSet:
         """See MetricReader."""

@@ -13,7 +13,7 @@ from mirante.server.promql.annotations import Annotations
 from mirante.server.promql.evaluate import Evaluation
 from mirante.server.promql.leaf import Leaves, check
 from mirante.server.promql.matrix import NAME, Bools, Floats, Ints, Matrix, names_settled
-from mirante.server.promql.parse import line_and_column, parse
+from mirante.server.promql.parse import FARTHEST, line_and_column, parse
 from mirante.server.promql.plan import Node, String, type_of
 from mirante.server.promql.steps import Query, Steps
 from mirante.server.promql.windows import without_stale
@@ -117,6 +117,8 @@ class Engine:
         return self._run(expr, plan, self._query(start_ms, end_ms, step_ms, lookback_ms), steps, budget)
 
     def _query(self, start: int, end: int, step: int, lookback: int | None) -> Query:
+        if max(-start, end, step) > FARTHEST:
+            raise BadQueryError("the time is out of bounds")
         back = self._lookback if lookback is None else lookback
         return Query(start, end, step, back, self._subquery_step, self._delayed, many=step > 0)
 

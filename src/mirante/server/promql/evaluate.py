@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from mirante.server.promql.aggregate import aggregate
 from mirante.server.promql.annotations import Annotations
-from mirante.server.promql.functions.table import IMPLEMENTATIONS
+from mirante.server.promql.functions.table import SCALAR_FUNCTIONS, VECTOR_FUNCTIONS
 from mirante.server.promql.leaf import Leaves, check
 from mirante.server.promql.matching import scalar_operation, set_operation, vector_operation
 from mirante.server.promql.matrix import Floats, Matrix, without_names
@@ -52,57 +53,42 @@ class Evaluation:
     def vector(self, node: Node) -> Matrix:
         """Evaluates a node of type vector."""
         check(self.budget)
-        match node:
-            case Selector():
-                return self.leaves.instant(node, self.steps)
-            case Call():
-                return self._called(node)
-            case Aggregate():
-                return aggregate(self, node)
-            case Binary():
-                return self._binary(node)
-            case Negate(expr=expr):
-                matrix = self.vector(expr)
-                return without_names(matrix.with_points(-matrix.values), delayed=self.query.delayed_names)
-        raise TypeError(f"{type(node).__name__} gives no vector")
-
-    def _called(self, node: Call) -> Matrix:
-        value = IMPLEMENTATIONS[node.function](self, node)
-        if not isinstance(value, Matrix):
-            raise TypeError(f"{node.function}() gives no vector")
-        return value
+        if isinstance(node, Selector):
+            return self.leaves.instant(node, self.steps)
+        if isinstance(node, Aggregate):
+            return aggregate(self, node)
+        if isinstance(node, Binary):
+            return self._binary(node)
+        if isinstance(node, Negate):
+            matrix = self.vector(node.expr)
+            return without_names(matrix.with_points(-matrix.values), delayed=self.query.delayed_names)
+        call = cast("Call", node)  # the parser has checked all types
+        return VECTOR_FUNCTIONS[call.function](self, call)
 
     def scalar(self, node: Node) -> Floats:
         """Evaluates a node of type scalar: one value a step."""
-        match node:
-            case Number(value=number):
-                return np.full(self.steps.count, number)
-            case Negate(expr=expr):
-                return -self.scalar(expr)
-            case Binary(op=op, left=left, right=right):
-                return calculate(op, self.scalar(left), self.scalar(right), as_bool=node.bool)[0]
-            case Call():
-                value = IMPLEMENTATIONS[node.function](self, node)
-                if not isinstance(value, Matrix):
-                    return value
-        raise TypeError(f"{type(node).__name__} gives no scalar")
+        if isinstance(node, Number):
+            return np.full(self.steps.count, node.value)
+        if isinstance(node, Negate):
+            return -self.scalar(node.expr)
+        if isinstance(node, Binary):
+            return calculate(node.op, self.scalar(node.left), self.scalar(node.right), as_bool=node.bool)[0]
+        call = cast("Call", node)
+        return SCALAR_FUNCTIONS[call.function](self, call)
 
     def text(self, node: Node) -> str:
         """The value of a node of type string."""
-        if not isinstance(node, String):
-            raise TypeError(f"{type(node).__name__} gives no string")
-        return node.value
+        return cast("String", node).value
 
     def windows(self, node: Node) -> Ranges:
         """The windows of a node of type matrix."""
         if isinstance(node, RangeSelector):
             return self.leaves.windows(node, self.steps)
-        if not isinstance(node, Subquery):
-            raise TypeError(f"{type(node).__name__} gives no windows")
-        inner = replace(self, steps=self.leaves.subquery(node, self.steps))
-        matrix = inner.vector_of(node.expr)
-        ends = self.leaves.ends(node.at, node.offset, self.steps)
-        windows = make_windows(_as_samples(matrix, inner.steps), ends, node.range, self.steps.times)
+        subquery = cast("Subquery", node)
+        inner = replace(self, steps=self.leaves.subquery(subquery, self.steps))
+        matrix = inner.vector(subquery.expr)
+        ends = self.leaves.ends(subquery.at, subquery.offset, self.steps)
+        windows = make_windows(_as_samples(matrix, inner.steps), ends, subquery.range, self.steps.times)
         return Ranges(matrix.labels, windows, matrix.unnamed)
 
     def vector_of(self, node: Node) -> Matrix:

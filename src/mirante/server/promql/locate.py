@@ -15,6 +15,9 @@ _COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 _MATCHES = frozenset({"=", "!=", "=~", "!~"})
 _GROUPINGS = frozenset({"group_left", "group_right"})
 _WITH_LABELS = frozenset({"on", "ignoring", "by", "without", "fill", "fill_left", "fill_right"}) | _GROUPINGS
+MOST_PARTS = 500
+"""Parts of an expression that are parsed again in search of the wrong one."""
+
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -25,14 +28,12 @@ def error_position(expression: str, tokens: Sequence[Token], message: str) -> in
     bracketed part that, alone, is refused for the same reason.
     """
     if message.startswith(_SYNTAX):
-        try:
-            _Reader(tokens).read()
-        except _WrongTokenError as error:
-            return error.token.start
-        return tokens[-1].start
+        return _Reader(tokens).first_wrong().start
     first, last = _smallest_part(expression, tokens, message)
     culprits: frozenset[str] = frozenset(re.findall(r"'([^']+)'", message))
-    if "BOOL modifier" in message:
+    if "@ modifier" in message:
+        culprits = frozenset({"@"})
+    elif "BOOL modifier" in message:
         culprits = _COMPARISONS
     elif "bool modifier" in message:
         culprits = frozenset({"bool"})
@@ -40,7 +41,7 @@ def error_position(expression: str, tokens: Sequence[Token], message: str) -> in
 
 
 def _smallest_part(expression: str, tokens: Sequence[Token], message: str) -> tuple[int, int]:
-    for first, last in sorted(_parts(tokens), key=lambda part: part[1] - part[0]):
+    for first, last in sorted(_parts(tokens), key=lambda part: part[1] - part[0])[:MOST_PARTS]:
         try:
             pp.parse(expression[tokens[first].start : tokens[last - 1].end])
         except ValueError as error:
@@ -81,12 +82,15 @@ class _Reader:
         self.index = 0
         self.open: list[Token] = []
 
-    def read(self) -> None:
-        """Reads all; raises _WrongTokenError."""
+    def first_wrong(self) -> Token:
+        """The token that fits neither; the end, or the bracket that it leaves open, where all others fit."""
         wants_operand = True
-        while self._token.kind != "end":
-            wants_operand = self._operand() if wants_operand else self._operator()
-        raise _WrongTokenError(self.open[-1] if self.open and not wants_operand else self._token)
+        try:
+            while self._token.kind != "end":
+                wants_operand = self._operand() if wants_operand else self._operator()
+        except _WrongTokenError as error:
+            return error.token
+        return self.open[-1] if self.open and not wants_operand else self._token
 
     @property
     def _token(self) -> Token:
@@ -150,18 +154,21 @@ class _Reader:
     def _group(self) -> None:
         closing = _CLOSING.get(self._token.kind, "")
         self._take(when=bool(closing))
-        while self._take(when=self._token.kind == closing or self._belongs(closing)).kind != closing:
+        while self._take(when=self._belongs(closing)).kind != closing:
             pass
 
     def _belongs(self, closing: str) -> bool:
         """Whether the token may stand between these brackets, behind the one before it."""
         before, token = self.tokens[self.index - 1], self._token
+        if before.text in _MATCHES:
+            return token.kind == "string"
+        if token.kind == closing:
+            return True
         if closing == "]":
             return token.kind in {"number", ":"} or token.text in {"+", "-"}
         if closing == ")":
-            return token.kind in {"name", "number", "string", ","} or token.text in {"+", "-"}
-        if before.text in _MATCHES:
-            return token.kind == "string"
+            filling = self.tokens[self.index - 2].text.lower().startswith("fill")
+            return token.kind in {"name", "number", "string", ","} or (filling and token.text in {"+", "-"})
         if before.kind in {"{", ","}:
             return token.kind in {"name", "string"}
         return token.text in _MATCHES or (token.kind == "," and before.kind == "string")

@@ -35,8 +35,6 @@ def sum_rows(values: Floats) -> tuple[Floats, Floats]:
             missed[~np.isfinite(missed)] = 0.0
             lost = lost + missed.sum(axis=0, keepdims=True)
             total = new if len(total) == 2 * half else np.concatenate([new, total[2 * half :]])
-    if not len(total):
-        return np.zeros(values.shape[1:]), lost[0]
     return total[0], lost[0]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
+from typing import cast
 
 import promql_parser as pp
 
@@ -33,8 +33,11 @@ from mirante.server.promql.tokens import Token, tokenize
 from mirante.server.store.api import Matcher, MatchOp
 
 MAX_LENGTH = 100_000
-MAX_DEPTH = 200
-"""Nesting that one expression may have: the parser and the evaluator recurse."""
+FARTHEST = 2**53
+"""Milliseconds up to which times and durations are exact in every part of a query."""
+
+MAX_FRAMES = 600
+"""Nested calls that reading or evaluating an expression may take: three a bracket, two an operator."""
 
 
 def parse(expression: str) -> Node:
@@ -63,7 +66,11 @@ def _parse(expression: str) -> Node:
         tree = pp.parse(expression)
     except ValueError as error:
         message = str(error)
-        raise BadQueryError(_explain(message), position=error_position(expression, tokens, message)) from None
+        position = error_position(expression, tokens, message)
+        raise BadQueryError(_explain(message, tokens, position), position=position) from None
+    except OverflowError:
+        longest = max((token for token in tokens if token.kind == "number"), key=lambda token: len(token.text))
+        raise BadQueryError("duration out of range", position=longest.start) from None
     return _Builder(tokens).build(tree)
 
 
@@ -73,23 +80,27 @@ def line_and_column(expression: str, position: int) -> tuple[int, int]:
 
 
 def _check_depth(tokens: Iterable[Token]) -> None:
-    depth = chain = 0
+    frames = 0
     for token in tokens:
         if token.kind == "(":
-            depth += 1
+            frames += 3
         elif token.kind == ")":
-            depth -= 1
+            frames -= 3
         elif token.kind == "op" or token.text.lower() in _WORD_OPERATORS:
-            chain += 1
-        if depth > MAX_DEPTH or chain > 4 * MAX_DEPTH:
+            frames += 2
+        if frames > MAX_FRAMES:
             raise BadQueryError("the expression is nested too deeply", position=token.start)
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, tokens: Iterable[Token], position: int) -> str:
+    """What the parser said, with the culprit where it does not name it, and a known name that is close."""
     unknown = re.fullmatch(r"unknown function with name '(.*)'", message)
-    if unknown and (close := get_close_matches(unknown[1], SIGNATURES, n=1)):
+    if unknown and (close := get_close_matches(unknown[1], SIGNATURES, n=1, cutoff=0.7)):
         return f"{message}, did you mean '{close[0]}'?"
-    return "unexpected token" if message == "invalid promql query" else message
+    if message == "invalid promql query":
+        culprit = next(token.text for token in tokens if token.start == position)
+        return f"unexpected {culprit!r}" if culprit else "unexpected end of input"
+    return message
 
 
 _WORD_OPERATORS = frozenset({"and", "or", "unless", "atan2"})
@@ -113,9 +124,9 @@ class _Builder:
         start = self._here()
         match tree:
             case pp.ParenExpr():
-                self._take("(")
+                self._take()
                 node = self.build(tree.expr)
-                self._take(")")
+                self._take()
                 return replace(node, position=start)
             case pp.NumberLiteral():
                 self._skip({"+", "-"})
@@ -133,22 +144,19 @@ class _Builder:
         return self._operand(tree, self._here())
 
     def _operand(self, tree: pp.Expr, start: int) -> Node:
-        match tree:
-            case pp.VectorSelector():
-                return self._selector(tree)
-            case pp.MatrixSelector():
-                selector = self._selector(tree.vector_selector)
-                self._skip_group("[", "]")
-                at = self._modifiers(tree.vector_selector.at)
-                span = _milliseconds(tree.range)
-                return RangeSelector(start, replace(selector, at=selector.at if at is None else at), span)
-            case pp.SubqueryExpr():
-                return self._subquery(tree, start)
-            case pp.Call():
-                return self._call(tree, start)
-            case pp.AggregateExpr():
-                return self._aggregate(tree, start)
-        raise BadQueryError(f"{type(tree).__name__} is not supported", position=start)
+        if isinstance(tree, pp.VectorSelector):
+            return self._selector(tree)
+        if isinstance(tree, pp.MatrixSelector):
+            selector = self._selector(tree.vector_selector)
+            self._skip_group("[", "]")
+            at = self._modifiers(tree.vector_selector.at)
+            selector = replace(selector, at=selector.at if at is None else at)
+            return RangeSelector(start, selector, _milliseconds(tree, "range", start))
+        if isinstance(tree, pp.SubqueryExpr):
+            return self._subquery(tree, start)
+        if isinstance(tree, pp.Call):
+            return self._call(tree, start)
+        return self._aggregate(cast("pp.AggregateExpr", tree), start)
 
     def _selector(self, tree: pp.VectorSelector) -> Selector:
         start = self._here()
@@ -161,14 +169,14 @@ class _Builder:
         matchers = [Matcher(m.name, _match_op(m.op), m.value) for m in tree.matchers.matchers]
         if tree.name is not None:
             matchers.insert(0, Matcher("__name__", "=", tree.name))
-        return Selector(start, tuple(matchers), _milliseconds(tree.offset), at)
+        return Selector(start, tuple(matchers), _milliseconds(tree, "offset", start), at)
 
     def _subquery(self, tree: pp.SubqueryExpr, start: int) -> Subquery:
         expr = self.build(tree.expr)
         self._skip_group("[", "]")
         at = self._modifiers(tree.at)
-        step = None if tree.step is None else _milliseconds(tree.step)
-        return Subquery(start, expr, _milliseconds(tree.range), step, _milliseconds(tree.offset), at)
+        span, step, offset = (_milliseconds(tree, part, start) for part in ("range", "step", "offset"))
+        return Subquery(start, expr, span, step or None, offset, at)
 
     def _call(self, tree: pp.Call, start: int) -> Call:
         name = tree.func.name
@@ -176,25 +184,25 @@ class _Builder:
         if signature is None:
             raise BadQueryError(f"function '{name}' is not supported", position=start)
         self._take()
-        self._take("(")
+        self._take()
         args = []
         for arg in tree.args:
             args.append(self.build(arg))
             self._skip({","})
-        self._take(")")
+        self._take()
         return Call(start, name, tuple(args), signature.returns)
 
     def _aggregate(self, tree: pp.AggregateExpr, start: int) -> Aggregate:
         self._take()
         self._skip_grouping()
-        self._take("(")
+        self._take()
         param = None
         if tree.param is not None:
             param = self.build(tree.param)
-            self._take(",")
+            self._take()
         expr = self.build(tree.expr)
         self._skip({","})
-        self._take(")")
+        self._take()
         self._skip_grouping()
         modifier = tree.modifier
         labels = tuple(modifier.labels) if modifier else ()
@@ -233,13 +241,13 @@ class _Builder:
             self._take()
             self._skip_group("(", ")")
             return bound
-        sign = 1
-        while self._peek().text in {"+", "-"}:
-            sign = -sign if self._take().text == "-" else sign
+        sign = -1 if self._peek().text == "-" else 1
+        self._skip({"+", "-"})
         token = self._take()
-        with contextlib.suppress(ValueError, OverflowError):
-            return sign * round(_number(token.text) * 1000)
-        raise BadQueryError("timestamp out of bounds for @ modifier", position=token.start)
+        moment = sign * _number(token.text) * 1000
+        if abs(moment) > FARTHEST:
+            raise BadQueryError("timestamp out of bounds for @ modifier", position=token.start)
+        return round(moment)
 
     def _peek(self) -> Token:
         return self.tokens[self.next]
@@ -247,10 +255,8 @@ class _Builder:
     def _here(self) -> int:
         return self.tokens[self.next].start
 
-    def _take(self, kind: str | None = None) -> Token:
+    def _take(self) -> Token:
         token = self.tokens[self.next]
-        if kind is not None and token.kind != kind:
-            raise BadQueryError(f"unexpected {token.text!r}, expected {kind!r}", position=token.start)
         self.next += 1
         return token
 
@@ -294,8 +300,13 @@ def _matching(modifier: pp.BinModifier | None) -> Matching:
     )
 
 
-def _milliseconds(duration: timedelta | None) -> int:
-    return 0 if duration is None else duration // timedelta(milliseconds=1)
+def _milliseconds(tree: pp.Expr, part: str, position: int) -> int:
+    """A duration of the tree, 0 where it has none."""
+    duration: timedelta | None = getattr(tree, part)
+    milliseconds = 0 if duration is None else duration // timedelta(milliseconds=1)
+    if abs(milliseconds) > FARTHEST:
+        raise BadQueryError(f"the {part} is out of bounds", position=position)
+    return milliseconds
 
 
 def _number(text: str) -> float:
@@ -303,9 +314,7 @@ def _number(text: str) -> float:
         return float(int(text, 16))
     if text[-1].isdigit() or text[-1] == ".":
         return float(text)
-    if text[0].isdigit():
-        return pp.parse_duration(text).total_seconds()
-    return float(text)  # Inf or NaN, which then do not fit a time
+    return pp.parse_duration(text).total_seconds()
 
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{3}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)

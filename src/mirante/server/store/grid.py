@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirante.server.store.api import STALE_NAN_BITS, Grid, QueryBudget, SeriesSet
-from mirante.server.store.samples import BETWEEN, CHOSEN, encode_ids
+from mirante.server.store.samples import BETWEEN, CHOSEN, FIRST_TIME, LAST_TIME, encode_ids
 
 if TYPE_CHECKING:
     from mirante.server.store.client import Engine
@@ -77,12 +77,14 @@ def read_grid(
         StoreError: the engine failed.
     """
     aggregate = _AGGREGATES.get(function)
-    if aggregate is None or not np.isfinite(args).all():
+    last = grid.start + (grid.steps - 1) * grid.step
+    # The aggregates count time as the column does, which ends at both ends of its calendar.
+    in_calendar = grid.start - grid.window > FIRST_TIME and last < LAST_TIME
+    if aggregate is None or not in_calendar or not np.isfinite(args).all():
         return None
     result = np.full((len(found), grid.steps), NO_SAMPLE, dtype=np.uint64)
     if not len(found):
         return result.view(np.float64)
-    last = grid.start + (grid.steps - 1) * grid.step
     parameters = {"ids": encode_ids(found.ids), "after": grid.start - grid.window, "until": last}
     table = engine.arrow(_sql(aggregate, grid, args), parameters, budget, _SETTINGS)
     if table.num_rows:

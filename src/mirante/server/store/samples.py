@@ -21,6 +21,9 @@ BETWEEN = (
     "timestamp > fromUnixTimestamp64Milli({after:Int64}, 'UTC')"
     " AND timestamp <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')"
 )
+FIRST_TIME, LAST_TIME = -2_208_988_800_000, 10_413_791_999_999
+"""The first and the last millisecond that a DateTime64(3) holds: the years 1900 to 2299."""
+
 _SQL = f"""SELECT series_id,
        groupArray(toUnixTimestamp64Milli(timestamp)) AS times,
        groupArray(value) AS vals
@@ -39,6 +42,7 @@ def read_samples(engine: Engine, found: SeriesSet, after: int, until: int, budge
     """
     if not len(found):
         return SampleBlock(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0))
+    after, until = (min(max(time, FIRST_TIME), LAST_TIME) for time in (after, until))
     parameters = {"ids": encode_ids(found.ids), "after": after, "until": until}
     # In the order of the key no hash table of arrays is held, and the samples of one part come sorted.
     table = engine.arrow(_SQL, parameters, budget, {"optimize_aggregation_in_order": 1})

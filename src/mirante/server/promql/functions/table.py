@@ -34,7 +34,8 @@ from mirante.server.promql.plan import Call, RangeSelector, type_of
 from mirante.server.promql.windows import Points, Windows
 from mirante.server.store.api import Labels
 
-Implementation = Callable[[Context, Call], Matrix | Floats]
+VectorFunction = Callable[[Context, Call], Matrix]
+ScalarFunction = Callable[[Context, Call], Floats]
 RangeFunction = Callable[[Windows, tuple[Floats, ...]], Points]
 
 _KEEPS_NAME = frozenset({"first_over_time", "last_over_time"})
@@ -42,7 +43,7 @@ _COUNTERS = frozenset({"rate", "increase"})
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 
 
-def _of_range(function: RangeFunction) -> Implementation:
+def _of_range(function: RangeFunction) -> VectorFunction:
     """A function of windows; the engine computes it where it can."""
 
     def implementation(context: Context, call: Call) -> Matrix:
@@ -109,7 +110,7 @@ def _note_non_counters(context: Context, call: Call, matrix: Matrix) -> None:
             context.notes.info(possible_non_counter(name), call.args[0].position)
 
 
-def _of_values(function: ValueFunction) -> Implementation:
+def _of_values(function: ValueFunction) -> VectorFunction:
     """A function of one value at a time, which drops the name."""
 
     def implementation(context: Context, call: Call) -> Matrix:
@@ -125,7 +126,7 @@ def _of_values(function: ValueFunction) -> Implementation:
     return implementation
 
 
-def _of_time(function: ValueFunction) -> Implementation:
+def _of_time(function: ValueFunction) -> VectorFunction:
     """A function of a date; without an argument that of the evaluation."""
 
     def implementation(context: Context, call: Call) -> Matrix:
@@ -137,7 +138,7 @@ def _of_time(function: ValueFunction) -> Implementation:
     return implementation
 
 
-def _of_scalars(function: np.ufunc) -> Implementation:
+def _of_scalars(function: np.ufunc) -> ScalarFunction:
     def implementation(context: Context, call: Call) -> Floats:
         left, right = (context.scalar(arg) for arg in call.args)
         return np.asarray(function(left, right), dtype=np.float64)
@@ -248,7 +249,7 @@ _RANGE: Mapping[str, RangeFunction] = {
     "ts_of_min_over_time": over_time.ts_of_min_over_time,
 }
 
-IMPLEMENTATIONS: Mapping[str, Implementation] = {
+VECTOR_FUNCTIONS: Mapping[str, VectorFunction] = {
     **{name: _of_range(function) for name, function in _RANGE.items()},
     **{name: _of_values(function) for name, function in VALUE_FUNCTIONS.items()},
     **{name: _of_time(function) for name, function in TIME_FUNCTIONS.items()},
@@ -258,24 +259,29 @@ IMPLEMENTATIONS: Mapping[str, Implementation] = {
     ),
     "absent": vectors.absent,
     "absent_over_time": vectors.absent_over_time,
-    "end": vectors.bound(lambda context: context.query.end),
     "histogram_fraction": _histogram_fraction,
     "histogram_quantile": _histogram_quantile,
     "histogram_quantiles": _histogram_quantiles,
     "label_join": _label_join,
     "label_replace": _label_replace,
+    "sort": vectors.sort,
+    "sort_by_label": vectors.sort_by_label,
+    "sort_by_label_desc": vectors.sort_by_label_desc,
+    "sort_desc": vectors.sort_desc,
+    "timestamp": vectors.timestamp,
+    "vector": vectors.vector,
+}
+"""Functions that give a vector."""
+
+SCALAR_FUNCTIONS: Mapping[str, ScalarFunction] = {
+    "end": vectors.bound(lambda context: context.query.end),
     "max_of": _of_scalars(np.maximum),
     "min_of": _of_scalars(np.minimum),
     "pi": lambda context, _: np.full(context.steps.count, np.pi),
     "range": vectors.bound(lambda context: context.query.end - context.query.start),
     "scalar": vectors.scalar,
-    "sort": vectors.sort,
-    "sort_by_label": vectors.sort_by_label,
-    "sort_by_label_desc": vectors.sort_by_label_desc,
-    "sort_desc": vectors.sort_desc,
     "start": vectors.bound(lambda context: context.query.start),
     "step": vectors.bound(lambda context: context.query.step),
     "time": vectors.time,
-    "timestamp": vectors.timestamp,
-    "vector": vectors.vector,
 }
+"""Functions that give a scalar: one value a step."""

@@ -83,6 +83,8 @@ class RemoteWriteExporter:
         """
         now = self._clock.time_ns() // 1_000_000
         families = [self._labelled(family) for family in in_order(families_of(batch), now / 1000)]
+        if not any(family.samples for family in families):
+            return
         if self.version == "2.0" and self._sent_as_2(families, now):
             return
         self._post(remote_write.write_request(families, now), "1.0")

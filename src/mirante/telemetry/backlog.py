@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 
 from mirante._core.guard import REPORTER
@@ -33,23 +32,24 @@ class Backlog:
         self._spools: list[Spool] = []
         self._full = self._damaged = 0
         self.torn_bytes = 0
-        for number in count():
-            home = directory / str(number)
-            fresh = not home.exists()
-            if fresh and self._spools:
-                break
-            try:
-                spool = Spool(home, max_bytes=max_bytes, when_full="drop_oldest")
-            except StoreBusyError:
-                continue
-            self.torn_bytes += spool.stats.torn_bytes
-            if not self._spools or spool.waiting_records:
-                self._spools.append(spool)
-            else:
-                spool.close()
+        number = 0
+        while not self._spools or (directory / str(number)).exists():
+            self._claim(directory / str(number), max_bytes)
+            number += 1
         self._own = self._spools.pop(0)
         self._spools.append(self._own)  # what others left behind goes first: it is older
         self._reading: tuple[Spool, Batch] | None = None
+
+    def _claim(self, home: Path, max_bytes: int) -> None:
+        try:
+            spool = Spool(home, max_bytes=max_bytes, when_full="drop_oldest")
+        except StoreBusyError:
+            return
+        self.torn_bytes += spool.stats.torn_bytes
+        if not self._spools or spool.waiting_records:
+            self._spools.append(spool)
+        else:
+            spool.close()
 
     @property
     def waiting(self) -> int:

@@ -66,7 +66,6 @@ class Delivery:
         self._clock = clock
         self._closes = closes
         self._retry = next((stage for stage in stages if isinstance(stage, Retry)), Retry())
-        self._send = self._wrapped(stages)
         self._dropped: dict[str, int] = {}
         self._changed = threading.Condition()
         self._queue: deque[Sequence[Metric] | Future[bool]] = deque()
@@ -79,6 +78,7 @@ class Delivery:
         self._replay_at = 0.0
         self._runner: Any = None  # asyncio.Runner, once a coroutine has to be run
         self._thread = threading.Thread(target=self._run, name=self._where, daemon=True)
+        self._send = self._wrapped(stages)
 
     def _wrapped(self, stages: Sequence[DeliveryStage]) -> Send:
         send: Send = self._export
@@ -139,7 +139,7 @@ class Delivery:
             if self._ended.done():
                 return
             self._abandoned = True
-            rest = [self._in_flight, *self._take_all()]
+            rest = [batch for batch in (self._in_flight, *self._take_all()) if batch]
             self._changed.notify_all()
         for batch in rest:
             self._keep(batch, "shutdown")
@@ -195,8 +195,8 @@ class Delivery:
                 self._keep(item, "delivery_failed")  # behind what waits, to stay in order
             else:
                 self._attempt(item)
-        elif self._replay_is_due():
-            self._replay()
+        elif self._backlog and self._replay_is_due():
+            self._replay(self._backlog)
         elif self._deadline is not None:
             return False
         return True
@@ -221,29 +221,35 @@ class Delivery:
             return item
 
     def _attempt(self, batch: Sequence[Metric]) -> None:
+        error = self._delivered(batch)
+        if error is not None and not self._abandoned:
+            self._failed(batch, error)
+        self._in_flight = ()
+
+    def _delivered(self, batch: Sequence[Metric]) -> Exception | None:
+        """Try; gives the fault where there was one."""
         try:
             self._send(batch)
         except Exception as error:  # noqa: BLE001 - whatever an exporter does, the pipeline lives on
-            if not self._abandoned:
-                self._failed(batch, error)
-        else:
-            self._arrived(len(batch))
-        self._in_flight = ()
-
-    def _arrived(self, count: int) -> None:
-        self._failures = 0
-        self._replay_at = 0.0
-        self.exported += count
+            return error
+        if not self._abandoned:
+            self._failures = 0
+            self._replay_at = 0.0
+            self.exported += len(batch)
+        return None
 
     def _failed(self, batch: Sequence[Metric], error: Exception) -> None:
-        if isinstance(error, DeliveryError) and error.permanent:
-            self._drop("rejected", len(batch))
-            REPORTER.warn(self._where, f"{len(batch)} records were refused and dropped: {error}")
+        if _is_permanent(error):
+            self._refused(batch, error)
             return
         self._pause(error)
         self._keep(batch, "delivery_failed")
         fate = "kept on disk" if self._backlog else "dropped"
         REPORTER.warn(self._where, f"{len(batch)} records could not be delivered and were {fate}: {_text(error)}")
+
+    def _refused(self, batch: Sequence[Metric], error: Exception) -> None:
+        self._drop("rejected", len(batch))
+        REPORTER.warn(f"{self._where}, refused", f"{len(batch)} records were dropped: {error}")
 
     def _pause(self, error: Exception) -> None:
         self._failures += 1
@@ -253,38 +259,25 @@ class Delivery:
     def _keep(self, batch: Sequence[Metric], reason: str) -> None:
         if self._backlog:
             self._backlog.append(batch)
-        elif batch:
+        else:
             self._drop(reason, len(batch))
 
-    def _replay(self) -> None:
+    def _replay(self, backlog: Backlog) -> None:
         """Hand over the oldest of what waits on disk."""
-        backlog = self._backlog
-        assert backlog is not None  # noqa: S101 - something waits in it
         try:
             batch = backlog.read(self._batch_size)
-            if not self._replayed(batch):
-                return
-            backlog.commit()
-        except StoreError as error:
+            error = self._delivered(batch) if batch else None
+            if error is None or _is_permanent(error):
+                backlog.commit()
+        except StoreError as disk:
+            error = disk
+            REPORTER.warn(f"{self._where}, spool", f"what waits on disk cannot be read: {disk}")
+        if error is None:
+            return
+        if _is_permanent(error):
+            self._refused(batch, error)
+        else:
             self._pause(error)
-            REPORTER.warn(self._where, f"what waits on disk cannot be read: {error}")
-
-    def _replayed(self, batch: Sequence[Metric]) -> bool:
-        """Whether it is done with: delivered or refused."""
-        try:
-            if batch:
-                self._send(batch)
-        except DeliveryError as error:
-            if error.permanent:
-                self._failed(batch, error)
-            else:
-                self._pause(error)
-            return error.permanent
-        except Exception as error:  # noqa: BLE001 - as above
-            self._pause(error)
-            return False
-        self._arrived(len(batch))
-        return True
 
     def _export(self, batch: Sequence[Exportable]) -> None:
         result = self._exporter.export(batch)
@@ -342,7 +335,7 @@ def _close(what: object, where: str) -> None:
     try:
         close()
     except Exception as error:  # noqa: BLE001 - an exporter's fault at the end stays its own
-        REPORTER.warn(where, f"closing {type(what).__name__} failed: {_text(error)}")
+        REPORTER.warn(f"{where}, closing {type(what).__name__}", _text(error))
 
 
 async def _bounded(result: Awaitable[None], seconds: float) -> None:
@@ -354,6 +347,10 @@ async def _bounded(result: Awaitable[None], seconds: float) -> None:
         raise DeliveryError("the exporter cancelled itself") from None
     except TimeoutError:
         raise DeliveryError(f"no answer within {seconds:g} s") from None
+
+
+def _is_permanent(error: Exception) -> bool:
+    return isinstance(error, DeliveryError) and error.permanent
 
 
 def _text(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Protocol
@@ -70,11 +71,19 @@ def enter(collector: Live) -> None:
 
     REGISTRY.register(PIPELINES)
     _live.add(collector)
+    _finish_in_multiprocessing()
 
 
 def leave(collector: Live) -> None:
     """The collector has ended."""
     _live.discard(collector)
+
+
+def _finish_in_multiprocessing() -> None:
+    """A child of multiprocessing ends without ``atexit``; it has a list of its own."""
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process and util and process.parent_process() is not None:
+        util.Finalize(None, _at_exit, exitpriority=0)
 
 
 def _at_exit() -> None:

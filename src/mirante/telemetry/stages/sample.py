@@ -61,13 +61,12 @@ class Sample:
 
         def record(metric: Metric) -> None:
             rate = adapt() if adapt else fixed
-            if not choose(metric, rate):
+            if rate >= 1.0:
+                emit(metric)
+            elif choose(metric, rate):
+                emit(_scaled(metric, rate))
+            else:
                 drop("sampled", 1)
-                return
-            # Sampled twice: the shares multiply.
-            share = rate * metric.metadata.get("sample_rate", 1.0)
-            marks = {**metric.metadata, "sampled": True, "sample_rate": share}
-            emit(Metric(metric.name, metric.value / rate, metric.timestamp, metric.tags, marks))
 
         return Bound(record)
 
@@ -84,6 +83,13 @@ class Sample:
             return _spread(crc32(text.encode("utf-8", "replace"), seed)) < rate
 
         return choose
+
+
+def _scaled(metric: Metric, rate: float) -> Metric:
+    before = metric.metadata
+    share = rate * before["sample_rate"] if before.get("sampled") is True else rate  # sampled twice: both count
+    marks = {**before, "sampled": True, "sample_rate": share}
+    return Metric(metric.name, metric.value / rate, metric.timestamp, metric.tags, marks)
 
 
 def _spread(checksum: int) -> float:

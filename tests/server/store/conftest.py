@@ -44,9 +44,9 @@ class Store:
         """The only value of a SELECT."""
         return next(iter(self.rows(sql)[0].values()))
 
-    def close(self) -> None:
+    def close(self, deadline: float = 10) -> None:
         """Close everything, in order."""
-        self.log.close(10)
+        self.log.close(deadline)
         self.engine.close()
 
 

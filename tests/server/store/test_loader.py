@@ -53,8 +53,8 @@ def test_what_was_not_loaded_is_loaded_by_the_next_start(tmp_path: Path, monkeyp
     store.close()
 
 
-def _raise(*_: object) -> None:
-    raise StoreError("no commit")
+def _raise(*_: object, **__: object) -> None:
+    raise StoreError("no luck")
 
 
 def test_a_refused_body_is_set_aside(fresh: Store) -> None:
@@ -125,3 +125,61 @@ def test_a_failing_engine_holds_up_no_close(fresh: Store, monkeypatch: pytest.Mo
     fresh.log.close(0.3)
     assert time.monotonic() - started < 5
     assert list((fresh.directory / "log" / "remote_write").glob("*.segment"))
+
+
+def test_a_damaged_log_is_skipped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage on disk costs the bodies of its segment; what comes after is loaded."""
+    store = open_store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "insert_messages", _raise)
+        store.log.append("remote_write", [body("damaged")])
+        store.close(0)
+    segment = next((tmp_path / "log" / "remote_write").glob("*.segment"))
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content + b"\0" * 100)
+    (segment.parent / f"{1:020}.segment").write_bytes(b"")
+    store = open_store(tmp_path)
+    store.write("remote_write", body("damaged", job="next"))
+    assert count(store, "damaged") == 1
+    assert metrics(store.log)["mirante_store_log_damaged_segments_total"] == 1
+    store.close()
+
+
+def test_a_server_on_the_network_gets_the_schema_itself() -> None:
+    """A ClickHouse server cannot read our files, so the text of the schema goes with the insert."""
+    seen: list[dict[str, object]] = []
+
+    class Client:
+        """Stands in for the driver's."""
+
+        def raw_insert(self, table: str, *, insert_block: bytes, fmt: str, settings: dict[str, object]) -> None:
+            """Remember."""
+            seen.append({"table": table, "block": insert_block, "fmt": fmt} | settings)
+
+    name = "log-1-2"
+    Connection(Client(), None).insert_messages("t", b"x", proto="text", message="M", token=name)  # type: ignore[arg-type]
+    expected = {
+        "table": "t", "block": b"x", "fmt": "Protobuf", "format_schema_source": "string", "format_schema": "text",
+        "format_schema_message_name": "M", "insert_deduplication_token": name,
+    }  # fmt: skip
+    assert seen[0].items() >= expected.items()
+
+
+def test_a_fault_of_our_own_does_not_end_the_loading(
+    fresh: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is raised on the way is logged, and the load tried again."""
+    faults = iter([OSError("the disk is away"), ZeroDivisionError("a bug")])
+    insert = Connection.insert_messages
+
+    def faulty(*args: object, **kwargs: object) -> None:
+        for fault in faults:
+            raise fault
+        insert(*args, **kwargs)  # type: ignore[arg-type] # passed through
+
+    monkeypatch.setattr(Connection, "insert_messages", faulty)
+    fresh.write("remote_write", body("stubborn"))
+    assert count(fresh, "stubborn") == 1
+    assert "the disk is away" in caplog.text
+    assert "a bug" in caplog.text

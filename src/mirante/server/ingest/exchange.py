@@ -119,9 +119,9 @@ def _unzstd(packed: bytes, limit: int) -> bytes | None:
     try:
         size = cramjam.zstd.decompress_into(packed, room)
     except cramjam.DecompressionError as error:
-        if "whole buffer" in str(error):
-            return None
-        raise
+        if "write whole buffer" not in str(error):
+            raise
+        return None
     return bytes(memoryview(room)[:size])
 
 

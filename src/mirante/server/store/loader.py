@@ -94,6 +94,8 @@ class Loader:
 
     def close(self, deadline: float) -> None:
         """Load what is left for up to ``deadline`` seconds; what is not loaded by then stays in the log."""
+        if self._stop.is_set():
+            return
         self.wait_until_loaded(deadline)
         self._stop.set()
         self._hurry.set()
@@ -101,20 +103,18 @@ class Loader:
         self._thread.join()
 
     def _run(self) -> None:
-        pause = 0.0
-        while not self._stop.is_set():
+        next_start = penalty = 0.0
+        while self.spool.wait():
+            self._gather(next_start - self._clock.monotonic())
+            next_start = self._clock.monotonic() + self._interval
             try:
-                if not self.spool.wait():
-                    continue
-                self._gather(pause)
-                started = self._clock.monotonic()
                 self._load_next()
-                pause = started + self._interval - self._clock.monotonic()
-            except MiranteError as error:
-                if not self._stop.is_set():
-                    self.stats.retries += 1
-                    _log.warning("loading %s failed and is repeated: %s", self.stream, error)
-                    pause = min(max(2 * pause, 0.5), 10.0)
+                penalty = 0.0
+            except Exception as error:  # noqa: BLE001 - a thread that ends would hold up its stream for ever
+                self.stats.retries += 1
+                penalty = min(max(2 * penalty, 0.25), 10.0)
+                _log.warning("loading %s failed and is repeated in %g s: %r", self.stream, penalty, error)
+                self._stop.wait(penalty)
 
     def _gather(self, seconds: float) -> None:
         """Let more come, unless a group's worth is there or someone waits."""

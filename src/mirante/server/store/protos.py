@@ -113,9 +113,7 @@ def _messages(text: str) -> Iterator[tuple[str, list[_Field]]]:
 
 
 def _fields(words: Iterator[str], oneof: str) -> Iterator[_Field]:
-    for word in words:
-        if word == "}":
-            return
+    while (word := next(words)) != "}":
         if word == "oneof":
             name = next(words)
             next(words)  # {

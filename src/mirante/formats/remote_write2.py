@@ -37,7 +37,7 @@ def write_request(families: Iterable[MetricFamily], timestamp: int) -> bytes:
     Example:
         >>> up = MetricFamily("up", "gauge", samples=(Sample("up", {}, 1.0),))
         >>> len(write_request([up], 1_700_000_000_000))
-        44
+        48
     """
     symbols = _Symbols()
     timeseries = [blob(5, one) for family in families for one in _series(family, symbols, timestamp)]

@@ -88,10 +88,11 @@ def parse(body: bytes, *, openmetrics: bool = False) -> Page:
     page = Page()
     for number, line in enumerate(page_lines(body, openmetrics=openmetrics), 1):
         try:
-            if line.startswith(b"#"):
-                read_comment(line, page.metadata, openmetrics=openmetrics)
-            elif openmetrics or line:
-                page.samples.append(_read_sample(line, openmetrics=openmetrics))
+            text = line if openmetrics else line.lstrip(b" \t")
+            if text.startswith(b"#"):
+                read_comment(text, page.metadata, openmetrics=openmetrics)
+            elif openmetrics or text:
+                page.samples.append(_read_sample(text, openmetrics=openmetrics))
         except FormatError as error:
             raise FormatError(f"line {number}: {error}") from None
     return page
@@ -104,16 +105,13 @@ def _read_sample(line: bytes, *, openmetrics: bool) -> Sample:
 
 
 def page_lines(body: bytes, *, openmetrics: bool) -> list[bytes]:
-    """The lines of a page; OpenMetrics without its closing ``# EOF``, text without spaces before a line.
+    """The lines of a page; OpenMetrics without its closing ``# EOF``.
 
     Raises:
         FormatError: OpenMetrics that was cut short, or goes on after its end.
     """
     if not openmetrics:
-        lines = body.split(b"\n")
-        if body[:1] in b" \t" or b"\n " in body or b"\n\t" in body:
-            return [line.lstrip(b" \t") for line in lines]
-        return lines
+        return body.split(b"\n")
     end = body.find(b"# EOF")
     while end > 0 and body[end - 1 : end] != b"\n":
         end = body.find(b"# EOF", end + 1)

@@ -1,15 +1,18 @@
 """From a target's page to remote-write fields, by way of what is already known of each series.
 
-The cache is keyed by the raw text of a series. For a series that it holds, a line costs a split, a look-up, a float and
-a concatenation; its labels are parsed, relabeled and encoded once. A line that is out of the ordinary goes through the
-exact parser alone; an error sends the whole page there, so that the message names the line.
+The cache is keyed by the raw text of a series: labels are parsed, relabeled and encoded once, and a line of a known
+series costs a look-up, a float and a concatenation. A page with the layout of the last one costs not even the look-up.
+A line that is out of the ordinary goes through the exact parser alone; an error sends the whole page there, so that the
+message names the line.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
+from math import isnan
 
 from mirante._core.model import Exemplar
 from mirante.errors import FormatError
@@ -25,6 +28,7 @@ from mirante.formats.exposition_parser import (
     read_series,
     split_sample,
 )
+from mirante.server.scrape.layout import Layout, Split
 from mirante.server.scrape.model import ScrapeJob
 from mirante.server.scrape.relabel import relabel
 
@@ -69,6 +73,7 @@ class SeriesCache:
         self._job, self._target_labels = job, target_labels
         self._heads: dict[bytes, bytes] = {}
         self._stored = Reading()
+        self._layout: Layout | None = None
 
     @property
     def live(self) -> set[bytes]:
@@ -102,30 +107,46 @@ class SeriesCache:
 
     def stale(self, reading: Reading, now: int) -> Iterable[bytes]:
         """Staleness markers of the stored series that the reading lacks."""
-        tail = remote_write.sample_tail(now)
-        return [head + _value_and_tail(remote_write.STALE_NAN, tail) for head in self.live - reading.live]
+        if reading.live is self.live:
+            return []
+        marker = _value_and_tail(remote_write.STALE_NAN, remote_write.sample_tail(now))
+        return [head + marker for head in self.live - reading.live]
 
     def _read(self, page: bytes, *, openmetrics: bool, now: int) -> Reading:
         lines = page_lines(page, openmetrics=openmetrics)
-        if openmetrics and b"" in lines:
+        layout, stored = self._layout, self._stored
+        values = layout.values(lines) if layout else None
+        if layout and values is not None and stored.comments == layout.comments:
+            reading = Reading([], layout.live, layout.scraped, len(values), {}, stored.comments, stored.metadata)
+            reading.fields += _samples(layout.heads, values, now)
+            return reading
+        self._layout = None
+        return self._read_anew(lines, openmetrics=openmetrics, now=now)
+
+    def _read_anew(self, lines: list[bytes], *, openmetrics: bool, now: int) -> Reading:
+        """Read a page that differs from the last one in more than its values."""
+        if not openmetrics:
+            lines = [line.lstrip(b" \t") for line in lines]
+        elif b"" in lines:
             raise FormatError("a blank line is not allowed in OpenMetrics")
         reading = Reading()
         self._describe(reading, [line for line in lines if line[:1] == b"#"], openmetrics=openmetrics)
         splits = [line.rpartition(b" ") for line in lines if line[:1] not in b"#"]  # b"" is in every bytes
-        known = self._heads.get
-        heads = [known(series) for series, _, _ in splits]
+        heads = [self._heads.get(series) for series, _, _ in splits]
         unusual = self._resolve(splits, heads, openmetrics=openmetrics) if None in heads else []
-        plain = [(head, text) for head, (_, _, text) in zip(heads, splits, strict=True) if head]
+        plain = [(head, value) for head, (_, _, value) in zip(heads, splits, strict=True) if head]
         self._add_plain(reading, plain, now)
         for head, measure in unusual:
             self._add_unusual(reading, head, measure, now)
         reading.scraped = len(splits)
+        if splits and not unusual and not reading.refused:
+            self._layout = Layout(lines, reading.comments, splits, heads)
         if len(self._heads) > 2 * len(splits) + 1000:
             self._heads.clear()  # most of it is of series that went away
         return reading
 
     def _resolve(
-        self, splits: list[tuple[bytes, bytes, bytes]], heads: list[bytes | None], *, openmetrics: bool
+        self, splits: list[Split], heads: list[bytes | None], *, openmetrics: bool
     ) -> list[tuple[bytes, Measure]]:
         """Fill in the heads of series that are new; lines with more than a value are taken out and returned."""
         unusual = []
@@ -146,21 +167,13 @@ class SeriesCache:
 
     def _add_plain(self, reading: Reading, lines: list[tuple[bytes, bytes]], now: int) -> None:
         """Add the lines that are a known series and a value."""
-        texts = b"".join([text for _, text in lines])
-        if not are_plain_numbers(texts):
-            raise FormatError("expected a number as the value")
-        tail = remote_write.sample_tail(now)
-        values = [(head, float(text)) for head, text in lines]
-        if b"n" in texts or b"N" in texts:
-            values = [(head, value if value == value else remote_write.NORMAL_NAN) for head, value in values]  # noqa: PLR0124 - NaN
-        reading.live.update([head for head, _ in values])
-        reading.kept += len(values)
-        if len(reading.live) != len(values):
-            # The same series twice on a page: the first one counts, as in Prometheus.
-            first = dict(reversed(values))
-            reading.refused["duplicate"] = len(values) - len(first)
-            values = list(first.items())
-        reading.fields += [head + _value_and_tail(value, tail) for head, value in values]
+        reading.kept += len(lines)
+        first = dict(reversed(lines))  # the same series twice on a page: the first one counts, as in Prometheus
+        if len(first) != len(lines):
+            reading.refused["duplicate"] = len(lines) - len(first)
+            lines = list(first.items())
+        reading.live.update(first)
+        reading.fields += _samples([head for head, _ in lines], [value for _, value in lines], now)
 
     def _add_unusual(self, reading: Reading, head: bytes, measure: Measure, now: int) -> None:
         """Add a line with a timestamp or an exemplar."""
@@ -175,8 +188,7 @@ class SeriesCache:
             return reading.refuse("duplicate")
         if not own_time or self._job.track_timestamps_staleness:
             reading.live.add(head)
-        value = measure.value if measure.value == measure.value else remote_write.NORMAL_NAN
-        reading.fields.append(head + _value_and_tail(value, remote_write.sample_tail(at)))
+        reading.fields.append(head + _value_and_tail(_normal(measure.value), remote_write.sample_tail(at)))
         if measure.exemplar is not None:
             self._add_exemplar(reading, head, measure.exemplar, at)
         return None
@@ -241,3 +253,23 @@ class SeriesCache:
                     raise FormatError(
                         f"{what} exceeded (metric: {metric}, label: {name}, size: {size}, limit: {limit})"
                     )
+
+
+def _samples(heads: Sequence[bytes], texts: Sequence[bytes], now: int) -> list[bytes]:
+    """Encoded series with one sample each.
+
+    Raises:
+        ValueError: a text is not a number.
+    """
+    joined = b"".join(texts)
+    if not are_plain_numbers(joined):
+        raise FormatError("expected a number as the value")
+    values = map(float, texts)
+    if b"n" in joined or b"N" in joined:
+        values = map(_normal, values)
+    return list(map(bytes.__add__, heads, map(_value_and_tail, values, repeat(remote_write.sample_tail(now)))))
+
+
+def _normal(value: float) -> float:
+    """The value, a NaN with the bits that Prometheus gives it."""
+    return remote_write.NORMAL_NAN if isnan(value) else value

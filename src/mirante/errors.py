@@ -16,7 +16,9 @@ The tree::
     ├── StoreError                      the store cannot do what was asked
     │   ├── StoreBusyError              another process holds the data directory
     │   └── StoreFullError              no room to write
-    └── DeliveryError                   telemetry could not be handed over
+    ├── DeliveryError                   telemetry could not be handed over
+    ├── CheckFailedError                a ready-made health check found a component ill
+    └── ListenError                     an address cannot be listened on
 """
 
 from __future__ import annotations
@@ -120,3 +122,11 @@ class DeliveryError(MiranteError):
         super().__init__(message)
         self.retry_after = retry_after
         self.permanent = permanent
+
+
+class CheckFailedError(MiranteError):
+    """A ready-made health check found a component ill; the message says what it saw."""
+
+
+class ListenError(MiranteError):
+    """An address cannot be listened on."""

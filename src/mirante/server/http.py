@@ -11,16 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from mirante.errors import MiranteError
+from mirante.errors import ListenError
 
 GRACE_SECONDS = 5
 """How long open requests may go on after the signal to stop."""
 
 _BACKLOG = 2048
-
-
-class ListenError(MiranteError):
-    """The address cannot be listened on."""
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -31,14 +31,15 @@ class Layout:
         self.live = set(self.heads)
         self.scraped = len(splits)
         self._lines = len(lines)
-        self._is_comment = [line[:1] == b"#" for line in lines]
         self._is_sample = [line[:1] not in b"#" for line in lines]  # b"" is in every bytes
+        self._is_other = [not is_sample for is_sample in self._is_sample]
+        self._others = list(compress(lines, self._is_other))
         self._is_kept = [bool(head) for head in heads]
         self._series = tuple(series for series, _, _ in splits)
 
     def values(self, lines: Sequence[bytes]) -> list[bytes] | None:
         """The texts of the kept samples' values; None when the page has another layout."""
-        if len(lines) != self._lines or list(compress(lines, self._is_comment)) != self.comments:
+        if len(lines) != self._lines or list(compress(lines, self._is_other)) != self._others:
             return None
         splits = map(bytes.rpartition, compress(lines, self._is_sample), repeat(b" "))
         series, _, values = zip(*splits, strict=True)

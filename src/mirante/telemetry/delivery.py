@@ -226,11 +226,11 @@ class Delivery:
             self._failed(batch, error)
         self._in_flight = ()
 
-    def _delivered(self, batch: Sequence[Metric]) -> Exception | None:
+    def _delivered(self, batch: Sequence[Metric]) -> BaseException | None:
         """Try; gives the fault where there was one."""
         try:
             self._send(batch)
-        except Exception as error:  # noqa: BLE001 - whatever an exporter does, the pipeline lives on
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an exporter does, the pipeline lives on
             return error
         if not self._abandoned:
             self._failures = 0
@@ -238,7 +238,7 @@ class Delivery:
             self.exported += len(batch)
         return None
 
-    def _failed(self, batch: Sequence[Metric], error: Exception) -> None:
+    def _failed(self, batch: Sequence[Metric], error: BaseException) -> None:
         if _is_permanent(error):
             self._refused(batch, error)
             return
@@ -247,11 +247,11 @@ class Delivery:
         fate = "kept on disk" if self._backlog else "dropped"
         REPORTER.warn(self._where, f"{len(batch)} records could not be delivered and were {fate}: {_text(error)}")
 
-    def _refused(self, batch: Sequence[Metric], error: Exception) -> None:
+    def _refused(self, batch: Sequence[Metric], error: BaseException) -> None:
         self._drop("rejected", len(batch))
         REPORTER.warn(f"{self._where}, refused", f"{len(batch)} records were dropped: {error}")
 
-    def _pause(self, error: Exception) -> None:
+    def _pause(self, error: BaseException) -> None:
         self._failures += 1
         asked = error.retry_after if isinstance(error, DeliveryError) else None
         self._replay_at = self._clock.monotonic() + max(self._retry.pause(self._failures), asked or 0.0)
@@ -306,10 +306,11 @@ class Delivery:
 
     def _end(self) -> None:
         """Let go of everything; nothing here may raise, or whoever waits for the end would wait for ever."""
+        # Without the lock: completing a file may take longer than anybody who wants the lock has time.
+        for what in (self._runner, self._backlog, self._exporter if self._closes else None):
+            _close(what, self._where)
         with self._changed:
             self._take_all()
-            for what in (self._runner, self._backlog, self._exporter if self._closes else None):
-                _close(what, self._where)
             self._ended.set_result(self.spooled == 0)
 
     def _take_all(self) -> list[Sequence[Metric]]:
@@ -349,7 +350,7 @@ async def _bounded(result: Awaitable[None], seconds: float) -> None:
         raise DeliveryError(f"no answer within {seconds:g} s") from None
 
 
-def _is_permanent(error: Exception) -> bool:
+def _is_permanent(error: BaseException) -> bool:
     return isinstance(error, DeliveryError) and error.permanent
 
 

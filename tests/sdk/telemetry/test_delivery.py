@@ -220,6 +220,15 @@ async def test_whatever_an_exporter_does_the_thread_lives_on(caplog: pytest.LogC
     assert "closing Cancelling: OSError: cannot close" in caplog.text
 
 
+async def test_an_exporter_that_wants_to_exit_does_not_end_its_thread() -> None:
+    """What comes after is delivered."""
+    out = Scripted(SystemExit(1))  # type: ignore[arg-type] # no Exception, which is the point
+    async with collector(Batch(1), exporter=out) as mine:
+        mine.record("a", 1)
+        mine.record("a", 2)
+    assert out.values == [2]
+
+
 class Future:
     """Returns something to await that is no coroutine."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from mirante.errors import BadQueryError, QueryCanceledError, QueryTimeoutError
+from mirante.errors import QueryCanceledError, QueryTimeoutError
+from mirante.server.promql.matchers import matches
 from mirante.server.store.api import Grid, Labels, Matcher, QueryBudget, SampleBlock, SeriesSet
 
 
@@ -87,26 +86,6 @@ class MemoryReader:
         self, matcher_sets: Sequence[Sequence[Matcher]], start: int, end: int, budget: QueryBudget
     ) -> list[Labels]:
         return [labels for one in matcher_sets or [()] for labels in self.series(one, start, end, budget).labels]
-
-
-def matches(labels: Mapping[str, str], matchers: Sequence[Matcher]) -> bool:
-    """Whether a label set fulfils all matchers; regular expressions are RE2's, anchored.
-
-    Example:
-        >>> matches({"job": "api"}, [Matcher("job", "=~", "a.*"), Matcher("env", "=", "")])
-        True
-    """
-    return all(_match(labels.get(matcher.name, ""), matcher) for matcher in matchers)
-
-
-def _match(value: str, matcher: Matcher) -> bool:
-    if matcher.op in {"=", "!="}:
-        return (value == matcher.value) == (matcher.op == "=")
-    try:
-        found = pc.match_substring_regex(pa.scalar(value), f"^(?s:{matcher.value})$").as_py()
-    except pa.ArrowInvalid as error:
-        raise BadQueryError(f"invalid regular expression {matcher.value!r}: {error}") from None
-    return bool(found) == (matcher.op == "=~")
 
 
 def _check(budget: QueryBudget) -> None:

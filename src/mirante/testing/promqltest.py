@@ -345,10 +345,8 @@ def read_script(script: str) -> list[Command]:
             command = _command(number, line)
             if command is not None:
                 commands.append(command)
-            elif not commands or isinstance(commands[-1], Clear):
-                raise ScriptError("a command is missing before it")
             else:
-                _body(commands[-1], line)
+                _body(commands[-1] if commands else Clear(), line)
         except ValueError as error:
             raise ScriptError(f"line {number}: {line!r}: {error}") from error
     return commands
@@ -373,22 +371,23 @@ def _old_expectation(kind: str | None) -> list[Expectation]:
 
 
 def _body(command: Command, line: str) -> None:
+    if isinstance(command, Clear):
+        raise ScriptError("a command is missing before it")
     if isinstance(command, Load):
         command.series.append(_series(line))
-    elif isinstance(command, Case):
-        if match := _EXPECT_RANGE.fullmatch(line):
-            command.range_steps = (milliseconds(match[1]), milliseconds(match[2]), milliseconds(match[3]))
-        elif match := _EXPECT_STRING.fullmatch(line):
-            command.expectations.append(Expectation("string", "msg", unquote(match[1])))
-        elif match := _EXPECT.fullmatch(line):
-            kind: Literal["", "msg", "regex"] = "msg" if match[2] == "msg" else "regex" if match[2] else ""
-            command.expectations.append(Expectation(match[1], kind, (match[3] or "").strip()))
-        elif match := _OLD_FAIL.fullmatch(line):
-            command.expectations = [Expectation("fail", "msg" if match[1] == "message" else "regex", match[2])]
-        elif (scalar := _number(line)) is not None:
-            command.scalar = scalar
-        else:
-            command.series.append(_series(line))
+    elif match := _EXPECT_RANGE.fullmatch(line):
+        command.range_steps = (milliseconds(match[1]), milliseconds(match[2]), milliseconds(match[3]))
+    elif match := _EXPECT_STRING.fullmatch(line):
+        command.expectations.append(Expectation("string", "msg", unquote(match[1])))
+    elif match := _EXPECT.fullmatch(line):
+        kind: Literal["", "msg", "regex"] = "msg" if match[2] == "msg" else "regex" if match[2] else ""
+        command.expectations.append(Expectation(match[1], kind, (match[3] or "").strip()))
+    elif match := _OLD_FAIL.fullmatch(line):
+        command.expectations = [Expectation("fail", "msg" if match[1] == "message" else "regex", match[2])]
+    elif (scalar := _number(line)) is not None:
+        command.scalar = scalar
+    else:
+        command.series.append(_series(line))
 
 
 def _series(line: str) -> tuple[Labels, list[Point]]:

@@ -151,8 +151,9 @@ def test_every_plan_has_a_type(expression: str, kind: str) -> None:
         ("a or topk(m)", "topk(m)", "wrong number of arguments for aggregate"),
         ("m @ Inf", "@ Inf", "timestamp out of bounds"),
         ("m{a='1' or b='2'}", "m{a='1' or b='2'}", "'or' between label matchers is not part of PromQL"),
-        ("info(m)", "info(m)", "function 'info' is not supported"),
         (r"'\q'", r"'\q'", "unknown escape sequence"),
+        ("start_timestamp(m)", "start_timestamp(m)", "function 'start_timestamp' is not supported"),
+        ("info(m, m + m)", "m + m)", "expected label selectors in call to function 'info'"),
         ("{a=}", "}", "unexpected '}'"),
         ("m * {a='1',,}", ",}", "unexpected ','"),
         ("1 + by (a) (", "", "unclosed left parenthesis"),
@@ -163,6 +164,15 @@ def test_every_plan_has_a_type(expression: str, kind: str) -> None:
         ("abs(,", ",", "unclosed left parenthesis"),
         (")", ")", "unexpected"),
         ("m[99999999999999999]", "99999999999999999]", "duration out of range"),
+        ("{a='1'} b", "b", "unexpected 'b'"),
+        ("m{a='1'} b", "b", "unexpected 'b'"),
+        ("abs(m,) b", "b", "unexpected 'b'"),
+        ("a == bool b c", "c", "unexpected 'c'"),
+        ("topk(1, m) b", "b", "unexpected 'b'"),
+        ("a +- b c", "c", "unexpected 'c'"),
+        ("a offset -5m c", "c", "unexpected 'c'"),
+        ("a @ end() c", "c", "unexpected 'c'"),
+        ("a * group_left b c", "c", "unexpected 'c'"),
         ("m[400000y]", "m[400000y]", "the range is out of bounds"),
         ("m @ 1e17", "1e17", "timestamp out of bounds"),
     ],
@@ -222,6 +232,13 @@ def test_the_allowed_nesting_can_be_parsed() -> None:
 def test_string_literals_are_read_as_go_reads_them(literal: str, text: str) -> None:
     """Escapes give bytes; what is no UTF-8 stays visible as lone surrogates."""
     assert unquote(literal) == text
+
+
+def test_an_unknown_escape_has_a_place() -> None:
+    """That of the literal."""
+    with pytest.raises(BadQueryError, match="unknown escape") as caught:
+        unquote(r"'\q'", 7)
+    assert caught.value.position == 7
 
 
 names = st.sampled_from(["m", "up", "a:b:c", "_x"])

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from mirante.errors import BadQueryError, QueryCanceledError, QueryTimeoutError
+from mirante.server.promql.matchers import matches
 from mirante.server.store.api import Matcher, QueryBudget
-from mirante.testing.memory_store import MemoryReader, matches
+from mirante.testing.memory_store import MemoryReader
 from mirante.testing.promqltest import (
     STALE,
     UNSUPPORTED,
@@ -30,6 +31,7 @@ LOAD = 'load 1m\n  m{a="1"} 1 2 3\n  m{a="2"} 10 20 30\n  n 5\n'
     [
         ("eval instant at 1m n\n  n 6", "expected 6.0, got 5.0"),
         ("eval instant at 1m n", "surplus"),
+        ("eval instant at 1m n\n  n _", "surplus"),
         ("eval instant at 1m n\n  n 5\n  k 1", "missing"),
         ('eval instant at 1m m\n  expect ordered\n  m{a="2"} 20\n  m{a="1"} 2', "wrong order"),
         ("eval instant at 1m n\n  expect warn\n  n 5", "no warn"),
@@ -60,6 +62,8 @@ def test_instant_cases_are_replayed_as_the_middle_of_a_range(monkeypatch: pytest
     """A query that only gives its answer to an instant query does not pass."""
     report = run_script(f'{LOAD}eval instant at 1m sort_by_label_desc(m, \'a\')\n  m{{a="1"}} 2\n  m{{a="2"}} 20')
     assert report.count("passed") == 1
+    overlap = "load 1m\n  one 1\n  two _ 2\neval instant at 0 -{__name__=~'one|two'}\n  {} -1\n"
+    assert "as a range query it failed: vector cannot contain" in run_script(overlap).failures[0]
     monkeypatch.setattr("mirante.testing.promqltest._OF_BOUNDS", __import__("re").compile("never"))
     report = run_script(f"{LOAD}eval instant at 1m vector(start())\n  {{}} 60")
     assert "as a range query: {} at 60000 ms: expected 60.0, got 0.0" in report.failures[0]

@@ -34,6 +34,7 @@ STABLE = {
 }
 EXPERIMENTAL = {
     "fill-modifier": (46, 0),
+    "info": (47, 6),
     "limit": (1, 36),
 }
 

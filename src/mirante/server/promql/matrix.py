@@ -27,7 +27,7 @@ SAME_LABELS = "vector cannot contain metrics with the same labelset"
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """The value of a vector at every step.
+    """The value of a vector at every step; a node's value has no row without any sample (see ``compact``).
 
     Attributes:
         labels: label sets of the N rows.

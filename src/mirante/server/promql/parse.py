@@ -13,6 +13,7 @@ import promql_parser as pp
 
 from mirante.errors import BadQueryError
 from mirante.server.promql.functions.signatures import SIGNATURES
+from mirante.server.promql.info_selector import info_selector
 from mirante.server.promql.locate import error_position
 from mirante.server.promql.plan import (
     Aggregate,
@@ -181,7 +182,7 @@ class _Builder:
     def _call(self, tree: pp.Call, start: int) -> Call:
         name = tree.func.name
         signature = SIGNATURES.get(name)
-        if signature is None:
+        if signature is None:  # the parser knows functions that come with start timestamps
             raise BadQueryError(f"function '{name}' is not supported", position=start)
         self._take()
         self._take()
@@ -190,6 +191,8 @@ class _Builder:
             args.append(self.build(arg))
             self._skip({","})
         self._take()
+        if name == "info":
+            args = [args[0], info_selector(args)]
         return Call(start, name, tuple(args), signature.returns)
 
     def _aggregate(self, tree: pp.AggregateExpr, start: int) -> Aggregate:

@@ -43,8 +43,7 @@ def histograms(matrix: Matrix) -> tuple[list[Histogram], list[tuple[str, str]]]:
     for row, labels in enumerate(matrix.labels):
         bound = _bound(labels.get("le", ""))
         if bound is None:
-            if matrix.present[row].any():
-                bad.append((labels.get(NAME, ""), labels.get("le", "")))
+            bad.append((labels.get(NAME, ""), labels.get("le", "")))
             continue
         rest = {name: value for name, value in labels.items() if name != "le"}
         _, rows, bounds = groups.setdefault(frozenset(rest.items()), (rest, [], []))

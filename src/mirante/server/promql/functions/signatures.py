@@ -77,6 +77,7 @@ SIGNATURES: Mapping[str, Signature] = {
     "hour": _OF_MOMENT,
     "idelta": _OF_RANGE,
     "increase": _OF_RANGE,
+    "info": Signature(("vector", "vector"), variadic=1, experimental=True),
     "irate": _OF_RANGE,
     "label_join": Signature(("vector", "string", "string", "string"), variadic=-1),
     "label_replace": Signature(("vector", "string", "string", "string", "string")),

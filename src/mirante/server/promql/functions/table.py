@@ -17,6 +17,7 @@ from mirante.server.promql.functions import labels as of_labels
 from mirante.server.promql.functions import over_time, rate, vectors
 from mirante.server.promql.functions.context import Context
 from mirante.server.promql.functions.histogram import Histogram, fractions, histograms, quantiles
+from mirante.server.promql.functions.info import info
 from mirante.server.promql.functions.math import VALUE_FUNCTIONS, ValueFunction
 from mirante.server.promql.functions.time import TIME_FUNCTIONS
 from mirante.server.promql.gofloat import go_float
@@ -262,6 +263,7 @@ VECTOR_FUNCTIONS: Mapping[str, VectorFunction] = {
     "histogram_fraction": _histogram_fraction,
     "histogram_quantile": _histogram_quantile,
     "histogram_quantiles": _histogram_quantiles,
+    "info": info,
     "label_join": _label_join,
     "label_replace": _label_replace,
     "sort": vectors.sort,

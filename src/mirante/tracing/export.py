@@ -234,11 +234,13 @@ class BatchExporter:
     def _cycle(self) -> None:
         if self._spool is None:
             for body in self._bodies():
-                self._deliver(body)
+                with self._flying(body):
+                    self._deliver(body)
             return
         for body in self._bodies():
-            if self._spool.waiting_records or not self._due() or not self._attempt(body):
-                self._keep(body, "spool_full")
+            with self._flying(body):
+                if self._spool.waiting_records or not self._due() or not self._attempt(body):
+                    self._keep(body, "spool_full")
         self._replay(self._spool)
 
     def _bodies(self) -> Iterator[_Body]:
@@ -272,11 +274,11 @@ class BatchExporter:
             if self._clock.monotonic() + self._pause > until:
                 self.stats.drop("unreachable", body.spans)
                 return
-            with self._flying(body):
-                self._halt.wait(self._pause)
+            self._halt.wait(self._pause)
 
     @contextmanager
     def _flying(self, body: _Body) -> Iterator[None]:
+        """What is neither in the queue nor on disk, for whoever must save it at the end."""
         self._in_flight = body
         try:
             yield
@@ -285,19 +287,17 @@ class BatchExporter:
 
     def _attempt(self, body: _Body) -> bool:
         """Try once; false where trying again may help."""
-        with self._flying(body):
-            try:
-                response = self._send(body.data, self._patience())
-            except DeliveryError as error:
-                if not error.permanent:
-                    self._back_off(error)
-                    return False
-                self.stats.drop("rejected", body.spans)
-                REPORTER.warn("traces export", f"{body.spans} spans were refused and dropped: {error}")
-                response = None
-        self._pause = 0.0
-        if response is not None:
+        try:
+            response = self._send(body.data, self._patience())
+        except DeliveryError as error:
+            if not error.permanent:
+                self._back_off(error)
+                return False
+            self.stats.drop("rejected", body.spans)
+            REPORTER.warn("traces export", f"{body.spans} spans were refused and dropped: {error}")
+        else:
             self._count(body.spans, response)
+        self._pause = 0.0
         return True
 
     def _count(self, spans: int, response: bytes) -> None:

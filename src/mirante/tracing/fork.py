@@ -23,7 +23,7 @@ def _tell() -> None:
         one.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - absent on Windows, where nothing forks
     os.register_at_fork(after_in_child=_tell)
 
 

@@ -23,7 +23,7 @@ class IdSource(Protocol):
 # Our own generator: a host that seeds the common one for its tests or its science would repeat ids.
 _random = random.Random()  # noqa: S311 - ids must be unique, not secret
 _bits = _random.getrandbits
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - absent on Windows, where nothing forks
     os.register_at_fork(after_in_child=_random.seed)  # or every worker of a preloading server would make the same ids
 
 

@@ -61,6 +61,11 @@ def _exporter(value: object) -> str:
     return name
 
 
+def _number(value: object) -> str:
+    float(str(value))
+    return str(value)
+
+
 def headers(value: object) -> str:
     """Headers as ``key=value,key=value``, percent-encoded; checked here, taken apart by ``header_map``."""
     header_map(str(value))
@@ -176,7 +181,7 @@ class TracingSettings:
     traces_sampler_arg: str = setting(
         "",
         "The sampler's number: a share from 0 to 1 (`traceidratio`, `tail`) or traces a second (`rate_limited`).",
-        env=("OTEL_TRACES_SAMPLER_ARG",),
+        env=(_lenient("OTEL_TRACES_SAMPLER_ARG", _number, ""),),
     )
     traces_slower_than: float = setting(1.0, "Seconds from which on the sampler `tail` keeps a trace in any case.")
     propagators: str = setting(

@@ -7,7 +7,7 @@ Source: OpenTelemetry specification, "Trace API" and "Trace SDK". What every spa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -145,8 +145,8 @@ class Span(ApiSpan):
     is_remote = False
     parent_is_remote = False
     trace_state = NO_STATE
-    events: list[Event] | tuple[()] = ()
-    links: list[SpanLink] | tuple[()] = ()
+    events: Sequence[Event] = ()
+    links: Sequence[SpanLink] = ()
     status_code = 0
     status_message = ""
     dropped_attributes = 0

@@ -56,10 +56,11 @@ class CurrentSpan:
         except ValueError:
             foreign_block()
         span = self._span
-        if exc_val is not None and type(span) is Span:
-            span.fail(exc_val)
-        if self.end_on_exit:
-            span.end()
+        if type(span) is Span:  # on any other that a tracer of ours starts, these do nothing
+            if exc_val is not None:
+                span.fail(exc_val)
+            if self.end_on_exit:
+                span.end()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Give every call of the function a span of its own."""

@@ -7,7 +7,7 @@ away again; tracers look at it for every span, so that those that libraries keep
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ class Pipeline:
         limits: how much one may hold.
         ids: makes their ids.
         on_start: told of every sampled span when it starts, or None.
+        decide, decide_root: the sampler's function, and the one for roots: derived, to save a step for each span.
     """
 
     sink: SpanSink = discard
@@ -51,6 +52,13 @@ class Pipeline:
     limits: SpanLimits = field(default_factory=SpanLimits)
     ids: IdSource = field(default_factory=RandomIds)
     on_start: SpanSink | None = None
+    decide: Callable[..., Sampling] = field(init=False, repr=False)
+    decide_root: Callable[..., Sampling] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        root = self.sampler.root if isinstance(self.sampler, ParentBased) else self.sampler
+        object.__setattr__(self, "decide", self.sampler.decide)
+        object.__setattr__(self, "decide_root", root.decide)
 
 
 class ProviderTracer(api.Tracer):
@@ -102,10 +110,11 @@ class ProviderTracer(api.Tracer):
         if pipeline is None:
             return INVALID_SPAN if parent is None else NonRecordingSpan(parent.get_span_context())
         if parent is None:
-            trace_id, parent_id, flags, state = pipeline.ids.trace_id(), 0, 2, NO_STATE
+            trace_id, flags, state = pipeline.ids.trace_id(), 2, NO_STATE
+            sampling = pipeline.decide_root(None, trace_id, name, kind, attributes, links)
         else:
-            trace_id, parent_id, flags, state = parent.trace_id, parent.span_id, parent.flags & 2, parent.trace_state
-        sampling = pipeline.sampler.decide(parent, trace_id, name, kind, attributes, links)
+            trace_id, flags, state = parent.trace_id, parent.flags & 2, parent.trace_state
+            sampling = pipeline.decide(parent, trace_id, name, kind, attributes, links)
         if sampling.trace_state is not None:
             state = sampling.trace_state
         if not sampling.record:
@@ -120,7 +129,7 @@ class ProviderTracer(api.Tracer):
             kind,
             trace_id,
             pipeline.ids.span_id(),
-            parent_id,
+            0 if parent is None else parent.span_id,
             flags | sampling.sample,
             self._scope,
             pipeline.limits,

@@ -3,7 +3,8 @@
 Source: opentelemetry.io, "Prometheus and OpenMetrics Compatibility".
 
 Why here and not in the engine, as all else: in SQL it took 23 views and 330 ms an insert, as each view is planned anew
-for each insert. Here a point costs some microseconds, so that only far beyond a busy machine's rate SQL is cheaper.
+for each insert. Here a number costs 10 microseconds and a histogram of 15 buckets 40: SQL is cheaper only beyond a rate
+that takes a whole core.
 """
 
 from __future__ import annotations
@@ -227,11 +228,15 @@ def _histogram(name: str, point: otlp.HistogramDataPoint, labels: dict[str, str]
     counts += [point.count] * (len(bounds) - len(counts))
     below = -math.inf
     for bound, count in zip(bounds, counts, strict=True):
-        le = remote_write.labels({"le": "+Inf" if bound == math.inf else number(bound)})
-        examples = (_exemplar(one) for one in point.exemplars if below < _exemplar_value(one) <= bound)
-        yield remote_write.series(bucket + le, _value(point, float(count)), *examples)
+        examples = [_exemplar(one) for one in point.exemplars if below < _exemplar_value(one) <= bound]
+        yield remote_write.series(bucket + _le(bound), _value(point, float(count)), *examples)
         below = bound
     yield from _sum_and_count(name, point, common, with_sum=point.HasField("sum"))
+
+
+@lru_cache(1_000)
+def _le(bound: float) -> bytes:
+    return remote_write.labels({"le": "+Inf" if bound == math.inf else number(bound)})
 
 
 def _summary(name: str, point: otlp.SummaryDataPoint, labels: dict[str, str]) -> Iterator[bytes]:

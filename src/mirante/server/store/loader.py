@@ -67,7 +67,7 @@ class Loader:
         quarantine: Path,
         after_load: Callable[[], None] | None = None,
         group_bytes: int = 16 << 20,
-        interval: float = 0.4,
+        interval: float = 0.5,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.stream = stream

@@ -31,7 +31,7 @@ def conditions(matchers: Sequence[Matcher], parameters: dict[str, object]) -> st
     Example:
         >>> found = {}
         >>> conditions([Matcher("__name__", "=", "up"), Matcher("job", "!~", "a.*")], found)
-        "name = {p0:String} AND NOT match(labels[{p1:String}], {p2:String})"
+        'name = {p0:String} AND NOT match(labels[{p1:String}], {p2:String})'
         >>> found
         {'p0': 'up', 'p1': 'job', 'p2': '^(?s:a.*)$'}
     """

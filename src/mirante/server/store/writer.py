@@ -33,7 +33,7 @@ class LogOptions:
 
     max_bytes: int = 4 << 30
     group_bytes: int = 16 << 20
-    interval: float = 0.4
+    interval: float = 0.5
     fsync: float | None = 1.0
     reserve_bytes: int = 512 << 20
 

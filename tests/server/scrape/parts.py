@@ -42,7 +42,7 @@ async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> As
 
 @dataclass
 class Exposer:
-    """A target whose page, status and content type are what the test last set.
+    """A target whose page, status and content type are what the test last set, and whose path ``broken`` is no page.
 
     Attributes:
         requests: what was asked.
@@ -52,6 +52,7 @@ class Exposer:
     page: str = "temperature 20\n"
     status: int = 200
     content_type: str = "text/plain; version=0.0.4"
+    broken: str = ""
     requests: list[web.Request] = field(default_factory=list)
     gate: tuple[asyncio.Event, asyncio.Event] | None = None
 
@@ -61,8 +62,9 @@ class Exposer:
         if self.gate is not None:
             self.gate[0].set()
             await self.gate[1].wait()
+        body = "this is no page" if request.path == self.broken else self.page
         reply = web.Response(
-            body=self.page.encode(),
+            body=body.encode(),
             status=self.status,
             headers={"Content-Type": self.content_type},
             zlib_executor_size=1 << 20,

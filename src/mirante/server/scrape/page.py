@@ -155,10 +155,12 @@ class SeriesCache:
                 continue
             before, space, text = splits[i]
             series, rest = split_sample(before + space + text, openmetrics=openmetrics)
+            plain = before == series
             found = self._heads.get(series)
             if found is None:
-                found = self._heads[series] = self._learn(series)
-            if before == series:
+                # The cut line's own bytes where they are the same: the page's layout holds them too.
+                found = self._heads[before if plain else series] = self._learn(series)
+            if plain:
                 heads[i] = found
             else:
                 heads[i] = _DROPPED

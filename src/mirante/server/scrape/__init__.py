@@ -1,1 +1,1 @@
-"""."""
+"""Scraping: `prometheus.yml` in, remote-write bodies out."""

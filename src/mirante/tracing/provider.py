@@ -21,7 +21,7 @@ from mirante.tracing.attributes import SpanLimits, put, text
 from mirante.tracing.context import SPAN_KEY, get_context
 from mirante.tracing.current import CurrentSpan
 from mirante.tracing.ids import IdSource, RandomIds
-from mirante.tracing.sampling import SAMPLE, AlwaysOn, ParentBased, Sampler, Sampling
+from mirante.tracing.sampling import DROP, SAMPLE, AlwaysOn, ParentBased, Sampler, Sampling
 from mirante.tracing.spans import NO_STATE, RemoteParent, Span, SpanSink, UnsampledSpan
 
 if TYPE_CHECKING:
@@ -115,14 +115,13 @@ class ProviderTracer(api.Tracer):
         else:
             trace_id, flags, state = parent.trace_id, parent.flags & 2, parent.trace_state
             sampling = pipeline.decide(parent, trace_id, name, kind, attributes, links)
-        if sampling.trace_state is not None:
-            state = sampling.trace_state
         if not sampling.record:
             unsampled: UnsampledSpan = UnsampledSpan()
             unsampled.trace_id = trace_id
             unsampled.ids = pipeline.ids
-            unsampled.flags = flags
-            unsampled.trace_state = state
+            if parent is not None or sampling is not DROP:
+                unsampled.flags = flags
+                unsampled.trace_state = state if sampling.trace_state is None else sampling.trace_state
             return unsampled
         span = Span(
             name if type(name) is str else text(name),

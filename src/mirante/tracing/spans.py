@@ -79,17 +79,18 @@ class UnsampledSpan(NonRecordingSpan):
     """A span that records nothing and is there to be a parent; its context is made when someone asks for it.
 
     Attributes:
-        trace_id, flags, trace_state, ids: set by whoever makes it; without an ``__init__`` that takes them this costs
-            half, and in a sampled-out request it is most of what tracing costs.
+        trace_id, ids: set by whoever makes it; without an ``__init__`` that takes them this costs half, and in a
+            sampled-out request it is most of what tracing costs.
+        flags, trace_state: the same, where they are not those of a root.
         span_id: made when someone asks for it.
     """
 
-    __slots__ = ("flags", "ids", "trace_id", "trace_state")
+    __slots__ = ("ids", "trace_id")
     is_remote = False
+    flags = 2
+    trace_state = NO_STATE
     __init__ = object.__init__  # see above
     trace_id: int
-    flags: int
-    trace_state: TraceState
     ids: IdSource
 
     @property

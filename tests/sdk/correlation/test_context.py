@@ -89,6 +89,14 @@ def test_a_record_is_stamped_and_keeps_what_it_says_itself() -> None:
     }  # fmt: skip
 
 
+def test_outside_any_span_a_record_gets_the_bound_ids_only() -> None:
+    """There is no trace to name."""
+    line: dict[str, Any] = {}
+    with bind(request_id="r-1"):
+        stamp(line)
+    assert line == {"request_id": "r-1"}
+
+
 def test_tasks_have_ids_of_their_own() -> None:
     """Concurrent tasks start with their parent's ids and do not see each other's."""
 

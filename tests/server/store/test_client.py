@@ -164,17 +164,27 @@ def test_one_directory_a_process(engine: Engine, tmp_path: Path) -> None:
     assert engine.arrow("SELECT 1 AS x").num_rows == 1
 
 
-@pytest.mark.parametrize("dsn", ["", "nonsense", "chdb://", "chdb://relative/dir", "clickhouse://", "chdb:///a?b=c"])
+@pytest.mark.parametrize("dsn", ["", "nonsense", "chdb://", "chdb://relative/dir", "clickhouse://", "chdb:///"])
 def test_a_wrong_dsn_is_named(dsn: str) -> None:
     """An address that is no store's is refused with the forms that are."""
     with pytest.raises(ConfigError, match="expected chdb:///directory or clickhouse://"):
         Engine(dsn)
 
 
-def test_a_colon_in_the_path(tmp_path: Path) -> None:
-    """The engine cannot have a colon in its path, which is said at once and not at the first insert."""
-    with pytest.raises(ConfigError, match="no colon"):
-        Engine(f"chdb://{tmp_path}/a:b")
+@pytest.mark.parametrize("name", ["a:b", "a?b=c"])
+def test_a_path_that_the_engine_cannot_have(tmp_path: Path, name: str) -> None:
+    """Some signs cannot stand in the engine's path, which is said at once and not at the first insert."""
+    with pytest.raises(ConfigError, match="no colon and no question mark"):
+        Engine(f"chdb://{tmp_path}/{name}")
+
+
+def test_a_path_is_taken_to_the_letter(tmp_path: Path) -> None:
+    """Percent signs, spaces, quotes and letters of any alphabet stand for themselves."""
+    directory = tmp_path / "100% m\u00e9 #1 it's %20"
+    engine = Engine(f"chdb://{directory}")
+    assert engine.arrow("SELECT 1 AS x").num_rows == 1
+    engine.close()
+    assert (directory / "engine").is_dir()
 
 
 def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
@@ -195,7 +205,7 @@ def test_nothing_is_left_in_the_current_folder(tmp_path: Path, monkeypatch: pyte
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    engine = Engine(f"chdb://{tmp_path / 'its own'}")
+    engine = Engine(f"chdb://{tmp_path / "100% m\u00e9 it's"}")
     connection = engine.connect()
     connection.command("CREATE TABLE numbers_in (n Int64) ENGINE = MergeTree ORDER BY n")
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 import pyarrow as pa
@@ -268,13 +268,12 @@ class Engine:
                 "autogenerate_session_id": False,
                 "form_encode_query_params": True,
             }
-        if parts.scheme != "chdb" or parts.netloc or not parts.path.strip("/") or parts.query:
-            raise ConfigError(
-                f"{dsn!r} is no store: expected chdb:///directory or clickhouse://user:password@host:port/database"
-            )
-        folder = Path(unquote(parts.path))
-        if ":" in parts.path:
-            raise ConfigError(f"the engine takes no colon in the path of its directory: {folder}")
+        folder = Path(dsn.removeprefix("chdb://"))  # to the letter: a path may have a percent sign
+        if parts.scheme != "chdb" or not folder.is_absolute() or folder == Path("/"):
+            forms = "chdb:///directory or clickhouse://user:password@host:port/database"
+            raise ConfigError(f"{dsn!r} names no store: expected {forms}")
+        if set(":?") & set(str(folder)):
+            raise ConfigError(f"the engine takes no colon and no question mark in the path of its directory: {folder}")
         formats, temporary = folder / "formats", folder / "tmp"
         try:
             for directory in (formats, temporary):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -521,3 +523,30 @@ def test_the_living_are_told_of_a_fork_and_the_dead_are_not() -> None:
     del gone
     fork._tell()
     assert Watched.told == 1
+
+
+@pytest.mark.slow
+def test_a_process_whose_server_is_dead_works_on_and_ends_in_time() -> None:
+    """100,000 spans against a closed port: no fault, bounded memory, and the exit is not held up past the deadline."""
+    program = f"""
+import atexit, resource, time
+from mirante.exporters.otlp_traces import OtlpTraceSender
+from mirante.tracing import Tracer, TracingSettings, start
+running = start(TracingSettings(), OtlpTraceSender("http://127.0.0.1:{closed_port()}/v1/traces"), dict)
+def leave():
+    begun = time.monotonic()
+    running.shutdown(1.0)
+    print(time.monotonic() - begun, sum(running.exporter.stats.dropped.values()))
+atexit.register(leave)
+tracer, used = Tracer(), []
+for round in range(2):
+    for number in range(50_000):
+        with tracer.start_span("s", attributes={{"number": number}}):
+            pass
+    used.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+assert used[1] - used[0] < 4096, used
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    took, dropped = done.stdout.split()
+    assert float(took) < 1.5
+    assert int(dropped) == 100_000

@@ -134,7 +134,8 @@ class MetricReader(Protocol):
 
         ``function`` is PromQL's name (``rate``, ``sum_over_time``; ``last`` is the instant selector's look-back, which
         a staleness marker ends). The array has shape (N, steps); a quiet NaN (``float('nan')``) of the bit pattern
-        0x7ff8000000000000 says "no sample".
+        0x7ff8000000000000 says "no sample". A row whose first cell is a staleness marker could not be computed there:
+        its values come from its samples.
         """
         ...
 

@@ -205,7 +205,8 @@ def test_nothing_is_left_in_the_current_folder(tmp_path: Path, monkeypatch: pyte
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    engine = Engine(f"chdb://{tmp_path / "100% m\u00e9 it's"}")
+    odd = "100% m\u00e9 it's"
+    engine = Engine(f"chdb://{tmp_path / odd}")
     connection = engine.connect()
     connection.command("CREATE TABLE numbers_in (n Int64) ENGINE = MergeTree ORDER BY n")
 

@@ -42,6 +42,39 @@ class Sample(NamedTuple):
     exemplar: Exemplar | None = None
 
 
+class NativePoint(NamedTuple):
+    """One series of a native histogram: buckets whose bounds grow by the factor ``2 ** 2 ** -schema``.
+
+    Bucket ``i`` counts values in ``(base ** (i - 1), base ** i]``; negative ones are mirrored.
+
+    Attributes:
+        labels: label names to values.
+        schema: resolution, from -4 to 8.
+        zero_threshold: values at most this far from zero are counted in ``zero_count``.
+        zero_count: how many those were.
+        sum: of all values.
+        positive: bucket index to count.
+        negative: the same for values below zero.
+        exemplars: some examples.
+        created: seconds since the Unix epoch when it began at zero, or None.
+    """
+
+    labels: Mapping[str, str]
+    schema: int
+    zero_threshold: float
+    zero_count: int
+    sum: float
+    positive: Mapping[int, int]
+    negative: Mapping[int, int]
+    exemplars: tuple[Exemplar, ...] = ()
+    created: float | None = None
+
+    @property
+    def observations(self) -> int:
+        """How many values were counted."""
+        return self.zero_count + sum(self.positive.values()) + sum(self.negative.values())
+
+
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
     """All samples that belong to one declared metric.
@@ -52,6 +85,7 @@ class MetricFamily:
         help: one sentence for people.
         unit: the base unit, such as ``seconds``, or the empty string.
         samples: in the order in which they are exposed.
+        native: series of native histograms, beside or instead of classic ones in ``samples``.
     """
 
     name: str
@@ -59,6 +93,7 @@ class MetricFamily:
     help: str = ""
     unit: str = ""
     samples: tuple[Sample, ...] = ()
+    native: tuple[NativePoint, ...] = ()
 
 
 class Collector(Protocol):

@@ -6,7 +6,10 @@ they differ in the headers, in timestamps, in exemplars and in the final ``# EOF
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from mirante._core.model import Exemplar, MetricFamily, Sample
@@ -16,6 +19,10 @@ OPENMETRICS_CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset
 
 _TEXT_TYPES = {"info": "gauge", "stateset": "gauge", "unknown": "untyped"}
 _TEXT_SUFFIXES = {"counter": "_total", "info": "_info"}
+
+
+_LEGACY_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_LEGACY_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 class Header(NamedTuple):
@@ -75,13 +82,14 @@ def header(family: Header, *, openmetrics: bool) -> str:
         # HELP jobs_total Jobs done.
         # TYPE jobs_total counter
     """
-    name, kind = family.name, family.type
+    kind = family.type
     if openmetrics:
+        name = _metric(family.name)
         text = escape(family.help)
         unit = f"# UNIT {name} {family.unit}\n" if family.unit else ""
         return f"# HELP {name} {text}\n# TYPE {name} {kind}\n{unit}"
     text = family.help.replace("\\", r"\\").replace("\n", r"\n")
-    name += _TEXT_SUFFIXES.get(kind, "")
+    name = _metric(family.name + _TEXT_SUFFIXES.get(kind, ""))
     return f"# HELP {name} {text}\n# TYPE {name} {_TEXT_TYPES.get(kind, kind)}\n"
 
 
@@ -112,17 +120,23 @@ def family_text(family: MetricFamily, *, openmetrics: bool) -> str:
     head = Header(family.name, family.type, family.help, family.unit)
     created_name = "" if openmetrics else f"{family.name}_created"
     plain = [sample for sample in family.samples if sample.name != created_name]
-    out = header(head, openmetrics=openmetrics) + "".join(_lines(plain, openmetrics=openmetrics))
+    out = header(head, openmetrics=openmetrics) + "".join(lines(plain, openmetrics=openmetrics))
     if len(plain) < len(family.samples):
         created = [sample for sample in family.samples if sample.name == created_name]
         out += header(Header(created_name, "gauge", family.help), openmetrics=False)
-        out += "".join(_lines(created, openmetrics=False))
+        out += "".join(lines(created, openmetrics=False))
     return out
 
 
-def _lines(samples: Iterable[Sample], *, openmetrics: bool) -> Iterator[str]:
+def lines(samples: Iterable[Sample], *, openmetrics: bool) -> Iterator[str]:
+    """Each sample as one line with its line feed; exemplars in OpenMetrics only.
+
+    Example:
+        >>> print(*lines([Sample("up", {"job": "a"}, 1.0)], openmetrics=False), end="")
+        up{job="a"} 1.0
+    """
     for name, labels, value, timestamp, exemplar in samples:
-        line = f"{name}{label_set(labels)} {number(value)}"
+        line = f"{series(name, labels)} {number(value)}"
         if timestamp is not None:
             line += f" {timestamp!r}" if openmetrics else f" {round(timestamp * 1000)}"
         if exemplar is not None and openmetrics:
@@ -132,7 +146,61 @@ def _lines(samples: Iterable[Sample], *, openmetrics: bool) -> Iterator[str]:
 
 def label_set(labels: Mapping[str, str]) -> str:
     """Labels in braces, or nothing when there is none."""
-    return "{" + ",".join([f'{name}="{escape(value)}"' for name, value in labels.items()]) + "}" if labels else ""
+    return "{" + _pairs(labels) + "}" if labels else ""
+
+
+def series(name: str, labels: Mapping[str, str]) -> str:
+    """A name with its labels; a name that is not of the older kind stands quoted between the braces.
+
+    Example:
+        >>> print(series("up", {"job": "a"}), series("http.requests", {"http.method": "GET"}))
+        up{job="a"} {"http.requests","http.method"="GET"}
+    """
+    quoted = _metric(name)
+    if quoted == name:
+        return name + label_set(labels)
+    return "{" + ",".join([quoted, _pairs(labels)] if labels else [quoted]) + "}"
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return ",".join([f'{_label(name)}="{escape(value)}"' for name, value in labels.items()])
+
+
+@lru_cache(4096)
+def _metric(name: str) -> str:
+    """The name, quoted if it must be."""
+    return name if _LEGACY_NAME.fullmatch(name) else f'"{escape(name)}"'
+
+
+@lru_cache(4096)
+def _label(name: str) -> str:
+    return name if _LEGACY_LABEL.fullmatch(name) else f'"{escape(name)}"'
+
+
+def underscored(family: MetricFamily) -> MetricFamily:
+    """The family for readers who know names of the older kind only: every other character becomes ``_``.
+
+    Source: Prometheus, "UTF-8 in Prometheus", escaping scheme ``underscores``.
+
+    Example:
+        >>> underscored(MetricFamily("http.requests", "gauge")).name
+        'http_requests'
+    """
+    samples = tuple(
+        sample._replace(name=_old(sample.name), labels=_old_labels(sample.labels)) for sample in family.samples
+    )
+    native = tuple(point._replace(labels=_old_labels(point.labels)) for point in family.native)
+    return replace(family, name=_old(family.name), samples=samples, native=native)
+
+
+def _old_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    return {_old(name).replace(":", "_"): value for name, value in labels.items()}
+
+
+@lru_cache(4096)
+def _old(name: str) -> str:
+    text = re.sub(r"[^a-zA-Z0-9_:]", "_", name)
+    return f"_{text[1:]}" if text[:1].isdigit() else text
 
 
 def _exemplar(exemplar: Exemplar) -> str:

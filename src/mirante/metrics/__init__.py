@@ -6,7 +6,8 @@ from mirante.metrics.manager import MetricsManager
 from mirante.metrics.names import DEFAULT_BUCKETS
 from mirante.metrics.registry import REGISTRY, Registry
 from mirante.metrics.service import MetricsCollector
-from mirante.metrics.shorthand import counter, gauge, histogram, summary
+from mirante.metrics.shorthand import counter, gauge, histogram, info, stateset, summary
+from mirante.metrics.states import BoundInfo, BoundStateSet, Info, StateSet
 from mirante.metrics.types import BoundCounter, BoundGauge, Counter, Gauge
 
 __all__ = [
@@ -15,20 +16,26 @@ __all__ = [
     "BoundCounter",
     "BoundGauge",
     "BoundHistogram",
+    "BoundInfo",
+    "BoundStateSet",
     "BoundSummary",
     "Collector",
     "Counter",
     "Exemplar",
     "Gauge",
     "Histogram",
+    "Info",
     "MetricFamily",
     "MetricsCollector",
     "MetricsManager",
     "Registry",
     "Sample",
+    "StateSet",
     "Summary",
     "counter",
     "gauge",
     "histogram",
+    "info",
+    "stateset",
     "summary",
 ]

@@ -14,22 +14,29 @@ from __future__ import annotations
 import sys
 import threading
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CellType
 from typing import NamedTuple, Protocol
 
 from mirante._core.done import DONE, Done
+from mirante._core.model import Exemplar
 from mirante.errors import DeclarationError
+from mirante.metrics.exemplars import keep_example, take
 
 
 class Increment(Protocol):
     """Adds to a counter."""
 
-    def __call__(self, amount: float = 1.0) -> Done:
+    def __call__(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> Done:
         """Add ``amount``; the result may be awaited or ignored.
 
+        Args:
+            amount: zero or more.
+            exemplar: labels of an example, such as ``{"trace_id": ...}``; the current span's where none are given.
+
         Raises:
-            DeclarationError: the amount is negative or NaN, which would make the counter fall.
+            DeclarationError: the amount is negative or NaN, which would make the counter fall, or the exemplar has more
+                than 128 characters.
         """
         ...
 
@@ -37,34 +44,44 @@ class Increment(Protocol):
 class Observe(Protocol):
     """Records one value."""
 
-    def __call__(self, value: float) -> Done:
+    def __call__(self, value: float, exemplar: Mapping[str, str] | None = None) -> Done:
         """Record ``value``, in the metric's base unit; the result may be awaited or ignored.
 
+        Args:
+            value: what was measured.
+            exemplar: labels of an example, such as ``{"trace_id": ...}``; the current span's where none are given.
+
         Raises:
-            DeclarationError: the value is NaN, which would spoil the sum for good.
+            DeclarationError: the value is NaN, which would spoil the sum for good, or the exemplar has more than 128
+                characters.
         """
         ...
 
 
 class CounterCell(NamedTuple):
-    """A counter's function and the cell in which its total lives."""
+    """A counter's function and the cells in which its total and its exemplar live."""
 
     inc: Increment
     total: CellType
+    example: CellType
 
 
 class HistogramCell(NamedTuple):
-    """A histogram's function, its counts by bucket (not cumulative, the last is +Inf) and the cell of its sum."""
+    """A histogram's function, its counts and exemplars by bucket, and the cell of its sum.
+
+    The counts are not cumulative, the last is that of +Inf.
+    """
 
     observe: Observe
     counts: list[int]
     sum: CellType
+    examples: dict[int, Exemplar]
 
 
 class SummaryCell(NamedTuple):
-    """A summary's function and the cells of its count and sum."""
+    """A summary's function and the cells of its count and sum; a summary has no exemplars in any format."""
 
-    observe: Observe
+    observe: Callable[[float], Done]
     counted: CellType
     sum: CellType
 
@@ -87,15 +104,18 @@ def _cell(function: Callable[..., Done], variable: str) -> CellType:
 def plain_counter() -> CounterCell:
     """A counter for builds with the GIL."""
     total = 0.0
+    example: Exemplar | None = None
 
-    def inc(amount: float = 1.0) -> Done:
-        nonlocal total
+    def inc(amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> Done:
+        nonlocal total, example
         if amount >= 0.0:
             total += amount
+            if exemplar is not None:
+                example = take(exemplar, amount, example)
             return DONE
         raise _refuse_amount(amount)
 
-    return CounterCell(inc, _cell(inc, "total"))
+    return CounterCell(inc, _cell(inc, "total"), _cell(inc, "example"))
 
 
 def locked_counter() -> CounterCell:
@@ -103,28 +123,31 @@ def locked_counter() -> CounterCell:
     lock = threading.Lock()
     unlocked = plain_counter()
 
-    def inc(amount: float = 1.0) -> Done:
+    def inc(amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> Done:
         with lock:
-            return unlocked.inc(amount)
+            return unlocked.inc(amount, exemplar)
 
-    return CounterCell(inc, unlocked.total)
+    return CounterCell(inc, unlocked.total, unlocked.example)
 
 
 def plain_histogram(bounds: tuple[float, ...]) -> HistogramCell:
     """A histogram for builds with the GIL; ``bounds`` are the finite upper bounds of its buckets."""
     counts = [0] * (len(bounds) + 1)
     total = 0.0
+    examples: dict[int, Exemplar] = {}
     find = bisect_left
 
-    def observe(value: float) -> Done:
+    def observe(value: float, exemplar: Mapping[str, str] | None = None) -> Done:
         nonlocal total
         if value == value:  # noqa: PLR0124 - NaN alone differs from itself
             counts[find(bounds, value)] += 1
             total += value
+            if exemplar is not None:
+                keep_example(examples, find(bounds, value), exemplar, value)
             return DONE
         raise _refuse_nan()
 
-    return HistogramCell(observe, counts, _cell(observe, "total"))
+    return HistogramCell(observe, counts, _cell(observe, "total"), examples)
 
 
 def locked_histogram(bounds: tuple[float, ...]) -> HistogramCell:
@@ -132,11 +155,11 @@ def locked_histogram(bounds: tuple[float, ...]) -> HistogramCell:
     lock = threading.Lock()
     unlocked = plain_histogram(bounds)
 
-    def observe(value: float) -> Done:
+    def observe(value: float, exemplar: Mapping[str, str] | None = None) -> Done:
         with lock:
-            return unlocked.observe(value)
+            return unlocked.observe(value, exemplar)
 
-    return HistogramCell(observe, unlocked.counts, unlocked.sum)
+    return HistogramCell(observe, unlocked.counts, unlocked.sum, unlocked.examples)
 
 
 def plain_summary(keep: Callable[[float], None] | None) -> SummaryCell:

@@ -6,16 +6,20 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from types import CellType
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
-from mirante._core.model import Sample
+from mirante._core.done import Done
+from mirante._core.model import Exemplar, NativePoint, Sample
 from mirante.errors import DeclarationError
 from mirante.formats.exposition import bound
 from mirante.metrics import cells
 from mirante.metrics.cells import Observe
+from mirante.metrics.exemplars import CURRENT
 from mirante.metrics.family import Child, Instrument, Shape
 from mirante.metrics.names import DEFAULT_BUCKETS, bucket_bounds
+from mirante.metrics.native import ZERO_THRESHOLD, NativeBuckets, locked_observe, plain_observe, schema_of
+from mirante.metrics.options import Options
 from mirante.metrics.sketch import SlidingSketch
 from mirante.metrics.timer import Timer
 
@@ -30,13 +34,31 @@ class BoundHistogram(Child):
         observe: records a value; see Observe.
     """
 
-    __slots__ = ("counts", "observe", "total")
+    __slots__ = ("counts", "examples", "native", "observe", "total")
+    functions: ClassVar[tuple[str, ...]] = ("observe",)
 
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.observe: Observe
-        self.counts: list[int]
-        self.total: CellType
-        self.observe, self.counts, self.total = cells.CELLS.histogram(bounds)
+    def __init__(self, bounds: tuple[float, ...], native: NativeBuckets | None = None) -> None:
+        classic = cells.CELLS.histogram(bounds)
+        self.observe: Observe = classic.observe
+        self.counts: list[int] = classic.counts
+        self.total: CellType = classic.sum
+        self.examples: dict[int, Exemplar] = classic.examples
+        self.native = native
+        if native:
+            both = locked_observe if cells.CELLS is cells.LOCKED else plain_observe
+            self.observe = both(classic, native)
+
+    def mark(self) -> object:
+        """How many values were observed."""
+        return sum(self.counts)
+
+    def arm(self) -> None:
+        """See Child.arm."""
+        self.observe.__defaults__ = (CURRENT,)  # type: ignore[attr-defined] # it is a function, as cells makes it
+
+    def has_exemplar(self) -> bool:
+        """See Child.has_exemplar."""
+        return bool(self.examples)
 
     def snapshot(self) -> tuple[list[int], float]:
         """Counts by bucket (not cumulative, the last is +Inf) and the sum, of one moment."""
@@ -51,7 +73,10 @@ class Histogram(Instrument[BoundHistogram]):
     """Values counted in buckets: latencies, sizes. Quantiles are computed where it is queried, over all processes.
 
     Args:
-        buckets: upper bounds, rising; the last bucket, ``+Inf``, is added.
+        buckets: upper bounds, rising; the last bucket, ``+Inf``, is added. May be empty for a native histogram.
+        native_factor: makes it a native histogram too, whose bounds grow by at most this factor, such as 1.1. It is
+            exposed to whoever scrapes by protobuf, as Prometheus does when its native histograms are switched on.
+        native_buckets: buckets above which the native histogram halves its resolution.
 
     Other arguments and errors as for Counter.
 
@@ -66,7 +91,7 @@ class Histogram(Instrument[BoundHistogram]):
         2
     """
 
-    __slots__ = ("_bounds", "_les", "observe", "time")
+    __slots__ = ("_bounds", "_les", "_native_buckets", "_schema", "observe", "time")
     type = "histogram"
     reserved: ClassVar[tuple[str, ...]] = ("le",)
     suffixes: ClassVar[tuple[str, ...]] = ("", "_bucket", "_sum", "_count", "_created")
@@ -77,13 +102,18 @@ class Histogram(Instrument[BoundHistogram]):
         help: str = "",
         labels: Iterable[str] = (),
         *,
-        unit: str = "",
         buckets: Iterable[float] = DEFAULT_BUCKETS,
+        native_factor: float | None = None,
+        native_buckets: int = 160,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(name, help, labels, unit=unit)
-        self._bounds = bucket_bounds(self.name, buckets)
+        super().__init__(name, help, labels, **options)
+        bounds = tuple(buckets)
+        self._bounds = bucket_bounds(self.name, bounds) if bounds or native_factor is None else ()
         self._les = [bound(upper) for upper in (*self._bounds, math.inf)]
-        sole = self._sole()
+        self._schema = None if native_factor is None else schema_of(self.name, native_factor)
+        self._native_buckets = native_buckets
+        sole = self._ready()
         self.observe: Observe = sole.observe if sole else self._needs_labels
         self.time: Callable[[], Timer] = sole.time if sole else self._needs_labels
 
@@ -104,20 +134,33 @@ class Histogram(Instrument[BoundHistogram]):
 
     def shape(self) -> Shape:
         """The bounds of the buckets belong to it."""
-        return (*super().shape(), self._bounds)
+        native = () if self._schema is None else (f"native schema {self._schema}", self._native_buckets)
+        return (*super().shape(), self._bounds, *native)
 
     def _new(self) -> BoundHistogram:
-        return BoundHistogram(self._bounds)
+        native = None if self._schema is None else NativeBuckets(self._schema, self._native_buckets)
+        return BoundHistogram(self._bounds, native)
+
+    def _native(self, child: BoundHistogram) -> NativePoint | None:
+        if child.native is None:
+            return None
+        labels = dict(zip(self.label_names, child.label_values, strict=True))
+        schema, zero, total, positive, negative = child.native.state()
+        examples = tuple(child.examples.values())
+        return NativePoint(labels, schema, ZERO_THRESHOLD, zero, total, positive, negative, examples, self.created)
 
     def _zero(self, child: BoundHistogram) -> None:
         child.counts[:] = [0] * len(child.counts)
         child.total.cell_contents = 0.0
+        child.examples.clear()
+        if child.native:
+            child.native.clear()
 
     def _samples(self, child: BoundHistogram, labels: dict[str, str]) -> Iterator[Sample]:
         counts, total = child.snapshot()
         name = f"{self.name}_bucket"
-        for le, count in zip(self._les, accumulate(counts), strict=True):
-            yield Sample(name, {**labels, "le": le}, float(count))
+        for at, (le, count) in enumerate(zip(self._les, accumulate(counts), strict=True)):
+            yield Sample(name, {**labels, "le": le}, float(count), None, child.examples.get(at))
         yield Sample(f"{self.name}_count", labels, float(sum(counts)))
         yield Sample(f"{self.name}_sum", labels, float(total))
 
@@ -138,17 +181,22 @@ class BoundSummary(Child):
     """The series of a summary that share their label values.
 
     Attributes:
-        observe: records a value; see Observe.
+        observe: records a value, in the metric's base unit.
     """
 
     __slots__ = ("counted", "observe", "sketch", "total")
+    functions: ClassVar[tuple[str, ...]] = ("observe",)
 
     def __init__(self, sketch: SlidingSketch | None) -> None:
         self.sketch = sketch
-        self.observe: Observe
+        self.observe: Callable[[float], Done]
         self.counted: CellType
         self.total: CellType
         self.observe, self.counted, self.total = cells.CELLS.summary(sketch.add if sketch else None)
+
+    def mark(self) -> object:
+        """How many values were observed."""
+        return self.counted.cell_contents
 
     def time(self) -> Timer:
         """A context manager and decorator that observes the seconds from entering to leaving."""
@@ -187,19 +235,18 @@ class Summary(Instrument[BoundSummary]):
         help: str = "",
         labels: Iterable[str] = (),
         *,
-        unit: str = "",
         quantiles: Iterable[float] = (0.5, 0.9, 0.99),
         max_age: float = 600.0,
-        clock: Clock = SYSTEM_CLOCK,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(name, help, labels, unit=unit)
+        super().__init__(name, help, labels, **options)
         self._ranks = tuple(quantiles)
         self._max_age = max_age
-        self._clock = clock
+        self._clock: Clock = options.get("clock", SYSTEM_CLOCK)
         if not all(0 <= rank <= 1 for rank in self._ranks) or not max_age > 0:
             raise DeclarationError(f"{self.name}: quantiles must lie between 0 and 1, and max_age must be positive")
-        sole = self._sole()
-        self.observe: Observe = sole.observe if sole else self._needs_labels
+        sole = self._ready()
+        self.observe: Callable[[float], Done] = sole.observe if sole else self._needs_labels
         self.time: Callable[[], Timer] = sole.time if sole else self._needs_labels
 
     @property

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, Unpack
 
-from mirante._core.model import MetricFamily, Sample
+from mirante._core.clock import SYSTEM_CLOCK
+from mirante._core.model import MetricFamily, NativePoint, Sample
 from mirante._core.origin import caller
+from mirante._core.spans import spans_possible
 from mirante.errors import DeclarationError
-from mirante.formats.exposition import Header, escape
+from mirante.formats.exposition import Header, escape, lines
+from mirante.metrics.expiry import Expiry
+from mirante.metrics.limits import OVERFLOW, Limit
 from mirante.metrics.names import label_names, metric_name
+from mirante.metrics.options import MAX_LABEL_SETS, Options, Rule
 
 _SPECIAL = re.compile(r'[\\"\n]')
 
@@ -28,7 +33,20 @@ class Child:
 
     __slots__ = ("label_values",)
 
+    functions: ClassVar[tuple[str, ...]] = ()
+    """Attributes with functions that may be kept instead of the child itself."""
     label_values: tuple[str, ...]
+
+    def mark(self) -> object:
+        """What differs whenever something was recorded; None for never idle."""
+        return None
+
+    def arm(self) -> None:
+        """Take exemplars from the current span from now on, where the instrument has exemplars."""
+
+    def has_exemplar(self) -> bool:
+        """Whether there is an exemplar to show."""
+        return False
 
 
 C = TypeVar("C", bound=Child)
@@ -48,7 +66,12 @@ class Instrument(ABC, Generic[C]):
 
     __slots__ = (
         "__weakref__",
+        "_armed",
         "_children",
+        "_expiry",
+        "_limit",
+        "_options",
+        "_rules",
         "_special",
         "created",
         "declared_at",
@@ -62,15 +85,32 @@ class Instrument(ABC, Generic[C]):
     reserved: ClassVar[tuple[str, ...]] = ()
     suffixes: ClassVar[tuple[str, ...]] = ("",)
 
-    def __init__(self, name: str, help: str = "", labels: Iterable[str] = (), *, unit: str = "") -> None:
-        self.name = metric_name(name, unit)
+    def __init__(self, name: str, help: str = "", labels: Iterable[str] = (), **options: Unpack[Options]) -> None:
+        utf8 = options.get("utf8", False)
+        self.unit = options.get("unit", "")
+        self.name = metric_name(name, self.unit, utf8=utf8)
         self.help = help
-        self.unit = unit
-        self.label_names = label_names(self.name, labels, self.reserved)
+        self.label_names = label_names(self.name, labels, self.reserved, utf8=utf8)
         self.declared_at = caller()
         self.created = time.time()
-        self._children: dict[tuple[object, ...], C] = {}
+        self._options = options
+        self._children: dict[tuple[str, ...], C] = {}
         self._special = False
+        self._armed = False
+        self._limit = Limit(self.name, options.get("max_label_sets", MAX_LABEL_SETS))
+        self._rules = _rules(self.name, self.label_names, options.get("rules", {}))
+        self._expiry: Expiry[C] | None = None
+
+    def _ready(self) -> C | None:
+        """To be called when a subclass has its own attributes: the only child of a metric without labels, or None."""
+        ttl = self._options.get("ttl")
+        if ttl is not None and not ttl > 0:
+            raise DeclarationError(f"{self.name}: ttl must be positive, and is {ttl}")
+        if not self.label_names:
+            return self._child(())
+        if ttl is not None:
+            self._expiry = Expiry(ttl, self._options.get("clock", SYSTEM_CLOCK), [self._new()])
+        return None
 
     @property
     def lines_per_child(self) -> int:
@@ -91,6 +131,27 @@ class Instrument(ABC, Generic[C]):
 
         ``keys`` are their label values, escaped.
         """
+
+    def _slow_text(self, children: Sequence[C]) -> str:
+        return "".join(lines(self._all_samples(children), openmetrics=True))
+
+    def _all_samples(self, children: Sequence[C]) -> Iterator[Sample]:
+        for child in children:
+            yield from self._samples(child, dict(zip(self.label_names, child.label_values, strict=True)))
+
+    def _native(self, child: C) -> NativePoint | None:
+        """The child's native histogram, if it has one."""
+        return None
+
+    @property
+    def utf8(self) -> bool:
+        """Whether its names may be any text."""
+        return self._options.get("utf8", False)
+
+    @property
+    def refused(self) -> int:
+        """How often ``labels()`` gave the overflow series because there were ``max_label_sets`` already."""
+        return self._limit.refused
 
     def shape(self) -> Shape:
         """What must agree for two declarations to mean the same metric; the help text need not."""
@@ -120,16 +181,21 @@ class Instrument(ABC, Generic[C]):
         if named:
             values = self._ordered(values, named)
         try:
-            return self._children[values]
+            return self._children[values]  # type: ignore[index] # what is not text is not found, and converted below
         except (KeyError, TypeError):  # new, not all text, or not even hashable
             return self._child(values)
 
     def remove(self, *values: object, **named: object) -> None:
         """Forget the child with those label values, if there is one; whoever kept it counts on unseen."""
-        self._children.pop(self._texts(self._ordered(values, named) if named else values), None)
+        key = self._texts(self._ordered(values, named) if named else values)
+        if self._expiry:
+            self._expiry.forget(key)
+        self._children.pop(key, None)
 
     def clear(self) -> None:
         """Forget all children; a metric without labels starts again from zero."""
+        if self._expiry:
+            self._expiry.forget_all()
         if self.label_names:
             self._children = {}
         else:
@@ -145,7 +211,17 @@ class Instrument(ABC, Generic[C]):
 
     def children(self) -> list[C]:
         """The present children: a copy made at once, so that no other thread is held up."""
-        return list(self._children.values())
+        if self._expiry:
+            self._expiry.sweep(self._children)
+        found = list(self._children.values())
+        if not self._armed and self._wants_exemplars():
+            self._armed = True
+            for child in found:
+                child.arm()
+        return found
+
+    def _wants_exemplars(self) -> bool:
+        return self._options.get("exemplars", True) and spans_possible()
 
     def header(self) -> Header:
         """What an exposition says before the samples."""
@@ -153,16 +229,15 @@ class Instrument(ABC, Generic[C]):
 
     def collect(self) -> Iterator[MetricFamily]:
         """The family with all its samples, as every collector gives it."""
-        names = self.label_names
-        samples = [
-            sample
-            for child in self.children()
-            for sample in self._samples(child, dict(zip(names, child.label_values, strict=True)))
-        ]
-        yield MetricFamily(self.name, self.type, self.help, self.unit, tuple(samples))
+        children = self.children()
+        samples = tuple(self._all_samples(children))
+        native = tuple(point for child in children if (point := self._native(child)))
+        yield MetricFamily(self.name, self.type, self.help, self.unit, samples, native)
 
-    def text(self, children: Sequence[C]) -> str:
-        """The lines of those children in an exposition, in both text formats."""
+    def text(self, children: Sequence[C], *, openmetrics: bool = False) -> str:
+        """The lines of those children in a text exposition; exemplars are in OpenMetrics only."""
+        if openmetrics and any(child.has_exemplar() for child in children):
+            return self._slow_text(children)
         if self._special:
             keys = [tuple(map(escape, child.label_values)) for child in children]
         else:
@@ -184,21 +259,38 @@ class Instrument(ABC, Generic[C]):
         found = self._children.get(key)
         if found is not None:
             return found
+        if self._expiry and (found := self._expiry.revive(key, self._children)):
+            return found
+        if self.label_names and len(self._children) >= self._limit.most and not self._made_room():
+            return self._overflow()
+        return self._add(key)
+
+    def _made_room(self) -> bool:
+        if self._expiry and self._expiry.due():
+            self._expiry.sweep(self._children)
+        return len(self._children) < self._limit.most
+
+    def _overflow(self) -> C:
+        key = (OVERFLOW,) * len(self.label_names)
+        self._limit.refuse(self.name, self.declared_at, self.label_names, self._children)
+        return self._children.get(key) or self._add(key)
+
+    def _add(self, key: tuple[str, ...]) -> C:
         child = self._new()
         child.label_values = key
+        if self._armed:
+            child.arm()
         if any(map(_SPECIAL.search, key)):
             self._special = True
         return self._children.setdefault(key, child)  # atomic: of two threads the second gets the first one's child
-
-    def _sole(self) -> C | None:
-        """The only child of a metric without labels."""
-        return None if self.label_names else self._child(())
 
     def _texts(self, values: tuple[object, ...]) -> tuple[str, ...]:
         # The text that a subclass of str holds, not what its __str__ makes of it: it must equal its own hash's key.
         key = tuple([str.__str__(value) if isinstance(value, str) else str(value) for value in values])
         if len(key) != len(self.label_names):
             raise DeclarationError(f"{self.name}: labels() needs one value for each of {self.label_names}, got {key}")
+        if self._rules:
+            return tuple([rule(text) if rule else text for rule, text in zip(self._rules, key, strict=True)])
         return key
 
     def _ordered(self, values: tuple[object, ...], named: dict[str, object]) -> tuple[object, ...]:
@@ -218,3 +310,11 @@ class Instrument(ABC, Generic[C]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.label_names}>"
+
+
+def _rules(metric: str, labels: tuple[str, ...], rules: Mapping[str, Rule]) -> tuple[Rule | None, ...]:
+    """The rule of each label in order; empty where there is none at all."""
+    unknown = sorted(set(rules) - set(labels))
+    if unknown:
+        raise DeclarationError(f"{metric}: rules name labels that it does not have: {unknown}")
+    return tuple(map(rules.get, labels)) if rules else ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from mirante._core.model import MetricFamily
 from mirante.metrics import shorthand
 from mirante.metrics.distributions import Histogram, Summary
 from mirante.metrics.names import DEFAULT_BUCKETS
+from mirante.metrics.options import Mode, Options
 from mirante.metrics.registry import REGISTRY, Registry
+from mirante.metrics.states import Info, StateSet
 from mirante.metrics.types import Counter, Gauge
 
 
@@ -40,13 +42,25 @@ class MetricsManager:
                 MetricsManager._instance = MetricsManager()
             return MetricsManager._instance
 
-    def create_counter(self, name: str, help: str = "", labels: Iterable[str] = (), *, unit: str = "") -> Counter:
+    def create_counter(
+        self, name: str, help: str = "", labels: Iterable[str] = (), **options: Unpack[Options]
+    ) -> Counter:
         """As metrics.counter, in this manager's registry."""
-        return shorthand.counter(name, help, labels, registry=self.registry, unit=unit)
+        return shorthand.counter(name, help, labels, registry=self.registry, **options)
 
-    def create_gauge(self, name: str, help: str = "", labels: Iterable[str] = (), *, unit: str = "") -> Gauge:
+    def create_gauge(
+        self,
+        name: str,
+        help: str = "",
+        labels: Iterable[str] = (),
+        *,
+        multiprocess_mode: Mode = "livesum",
+        **options: Unpack[Options],
+    ) -> Gauge:
         """As metrics.gauge, in this manager's registry."""
-        return shorthand.gauge(name, help, labels, registry=self.registry, unit=unit)
+        return shorthand.gauge(
+            name, help, labels, registry=self.registry, multiprocess_mode=multiprocess_mode, **options
+        )
 
     def create_histogram(
         self,
@@ -55,10 +69,21 @@ class MetricsManager:
         labels: Iterable[str] = (),
         *,
         buckets: Iterable[float] = DEFAULT_BUCKETS,
-        unit: str = "",
+        native_factor: float | None = None,
+        native_buckets: int = 160,
+        **options: Unpack[Options],
     ) -> Histogram:
         """As metrics.histogram, in this manager's registry."""
-        return shorthand.histogram(name, help, labels, registry=self.registry, buckets=buckets, unit=unit)
+        return shorthand.histogram(
+            name,
+            help,
+            labels,
+            registry=self.registry,
+            buckets=buckets,
+            native_factor=native_factor,
+            native_buckets=native_buckets,
+            **options,
+        )
 
     def create_summary(
         self,
@@ -66,19 +91,36 @@ class MetricsManager:
         help: str = "",
         labels: Iterable[str] = (),
         *,
-        unit: str = "",
         quantiles: Iterable[float] = (0.5, 0.9, 0.99),
         max_age: float = 600.0,
+        **options: Unpack[Options],
     ) -> Summary:
         """As metrics.summary, in this manager's registry."""
         return shorthand.summary(
-            name, help, labels, registry=self.registry, unit=unit, quantiles=quantiles, max_age=max_age
+            name, help, labels, registry=self.registry, quantiles=quantiles, max_age=max_age, **options
         )
+
+    def create_info(self, name: str, help: str = "", labels: Iterable[str] = (), **options: Unpack[Options]) -> Info:
+        """As metrics.info, in this manager's registry."""
+        return shorthand.info(name, help, labels, registry=self.registry, **options)
+
+    def create_stateset(
+        self,
+        name: str,
+        help: str = "",
+        labels: Iterable[str] = (),
+        *,
+        states: Iterable[str],
+        **options: Unpack[Options],
+    ) -> StateSet:
+        """As metrics.stateset, in this manager's registry."""
+        return shorthand.stateset(name, help, labels, registry=self.registry, states=states, **options)
 
     async def collect_all(self) -> list[MetricFamily]:
         """All families with their samples; the event loop gets its turn between two families."""
         import asyncio
 
+        await self.registry.refresh()
         families = []
         for family in self.registry.collect():
             families.append(family)

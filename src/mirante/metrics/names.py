@@ -19,19 +19,20 @@ DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2
 """Seconds of an ordinary request; the same as prometheus_client's and OpenTelemetry's HTTP conventions."""
 
 
-def metric_name(name: str, unit: str = "") -> str:
+def metric_name(name: str, unit: str = "", *, utf8: bool = False) -> str:
     """The name, with ``_unit`` appended where it does not end so already.
 
     Raises:
-        DeclarationError: it is not ``[a-zA-Z_:][a-zA-Z0-9_:]*``.
+        DeclarationError: it is not ``[a-zA-Z_:][a-zA-Z0-9_:]*``, or with ``utf8``, not text that UTF-8 can hold.
 
     Example:
         >>> metric_name("latency", "seconds")
         'latency_seconds'
     """
-    if not _METRIC.fullmatch(name):
+    if not (_is_utf8(name) if utf8 else _METRIC.fullmatch(name)):
         raise DeclarationError(
-            f"{name!r} cannot name a metric: use letters, digits, '_' and ':', and do not start with a digit"
+            f"{name!r} cannot name a metric: use letters, digits, '_' and ':', and do not start with a digit, "
+            "or declare it with utf8=True"
         )
     if not unit or name.endswith(f"_{unit}"):
         return name
@@ -40,7 +41,16 @@ def metric_name(name: str, unit: str = "") -> str:
     return f"{name}_{unit}"
 
 
-def label_names(metric: str, names: Iterable[str], reserved: Sequence[str] = ()) -> tuple[str, ...]:
+def _is_utf8(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def label_names(
+    metric: str, names: Iterable[str], reserved: Sequence[str] = (), *, utf8: bool = False
+) -> tuple[str, ...]:
     """The label names as a tuple.
 
     Raises:
@@ -54,9 +64,10 @@ def label_names(metric: str, names: Iterable[str], reserved: Sequence[str] = ())
         raise DeclarationError(f"{metric}: labels must be a sequence of names; write labels=({names!r},)")
     found = tuple(names)
     for name in found:
-        if not _LABEL.fullmatch(name):
+        if not (_is_utf8(name) if utf8 else _LABEL.fullmatch(name)):
             raise DeclarationError(
-                f"{metric}: {name!r} cannot name a label: use letters, digits and '_', and do not start with a digit"
+                f"{metric}: {name!r} cannot name a label: use letters, digits and '_', and do not start with a digit, "
+                "or declare the metric with utf8=True"
             )
         if name.startswith("__") or name in reserved:
             raise DeclarationError(f"{metric}: the label name {name!r} is reserved; choose another")

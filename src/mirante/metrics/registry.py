@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from mirante._core.guard import REPORTER
-from mirante._core.model import Collector, MetricFamily
+from mirante._core.model import Collector, MetricFamily, Sample
 from mirante.errors import DuplicateMetricError
-from mirante.formats.exposition import encode, family_text, header
+from mirante.formats.exposition import encode, family_text, header, underscored
 from mirante.metrics.family import Instrument
 
 I = TypeVar("I", bound=Instrument[Any])  # noqa: E741 - an instrument
@@ -98,6 +98,7 @@ class Registry:
         for instrument in self._instruments.values():
             yield from instrument.collect()
         yield from self._collected()
+        yield from self._own()
 
     def expose(self, *, openmetrics: bool = False) -> bytes:
         """All metrics as one Prometheus text, or OpenMetrics text, exposition.
@@ -111,23 +112,49 @@ class Registry:
                 time.sleep(_BREATH)
         return b"".join(parts)
 
-    def chunks(self, *, openmetrics: bool = False) -> Iterator[bytes]:
-        """The exposition in parts that take less than a millisecond each, for whoever shares a thread with others."""
+    def chunks(self, *, openmetrics: bool = False, utf8: bool = False) -> Iterator[bytes]:
+        """The exposition in parts that take less than a millisecond each, for whoever shares a thread with others.
+
+        Args:
+            openmetrics: OpenMetrics 1.0 instead of Prometheus text 0.0.4.
+            utf8: the reader knows names of any characters; otherwise they become ``_``.
+        """
+        families: list[MetricFamily] = []
         for instrument in self._instruments.values():
+            if instrument.utf8:
+                families += instrument.collect()
+                continue
             yield header(instrument.header(), openmetrics=openmetrics).encode()
             children = instrument.children()
             step = max(1, STRETCH // instrument.lines_per_child)
             for start in range(0, len(children), step):
-                yield encode(instrument.text(children[start : start + step]))
-        for family in self._collected():
-            yield encode(family_text(family, openmetrics=openmetrics))
+                yield encode(instrument.text(children[start : start + step], openmetrics=openmetrics))
+        for family in (*families, *self._collected(), *self._own()):
+            yield encode(family_text(family if utf8 else underscored(family), openmetrics=openmetrics))
         if openmetrics:
             yield b"# EOF\n"
+
+    async def refresh(self) -> None:
+        """Await the coroutine functions given to ``set_function``, all at once, before exposing on this loop."""
+        import asyncio
+
+        asked = [one for instrument in self._instruments.values() for one in getattr(instrument, "awaited", list)()]
+        if asked:
+            await asyncio.gather(*[one.refresh() for one in asked])
 
     def reset(self) -> None:
         """Set all counts back to zero and keep gauges, as a forked child does, whose own history begins there."""
         for instrument in self._instruments.values():
             instrument.reset()
+
+    def _own(self) -> Iterator[MetricFamily]:
+        """What the registry says about itself, when there is something to say."""
+        name = "mirante_metrics_label_sets_refused"
+        refused = {one.name: one.refused for one in self._instruments.values() if one.refused}
+        if refused:
+            samples = tuple(Sample(f"{name}_total", {"metric": m}, float(n)) for m, n in refused.items())
+            help = "Calls of labels() that got the overflow series, because the metric had all its label sets."
+            yield MetricFamily(name, "counter", help, samples=samples)
 
     def _collected(self) -> Iterator[MetricFamily]:
         seen = set(self._instruments)

@@ -298,3 +298,18 @@ def test_a_summary_without_quantiles_gives_count_and_sum() -> None:
 def test_instruments_show_what_they_are() -> None:
     """In a debugger."""
     assert repr(Counter("c", labels=["x"])) == "<Counter c ('x',)>"
+
+
+def test_increment_is_another_word_for_inc() -> None:
+    """On the metric and on its children, for code that was written with it."""
+    counter, gauge = Counter("c", labels=["a"]), Gauge("g")
+    counter.labels("x").increment(2)
+    gauge.increment()
+    assert (counter.value, gauge.value) == (2, 1)
+
+
+def test_what_a_gauge_does_not_know() -> None:
+    """Without a ttl nobody asks when it was set; how processes are merged must be a known word."""
+    assert Gauge("g").children()[0].mark() is None
+    with pytest.raises(DeclarationError, match="multiprocess_mode"):
+        Gauge("g", multiprocess_mode="most")  # type: ignore[arg-type] # that is the mistake

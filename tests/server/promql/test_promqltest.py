@@ -76,7 +76,7 @@ def test_instant_cases_are_replayed_as_the_middle_of_a_range(monkeypatch: pytest
         ("load 1m\n  h 1 {{sum:1}}+{{sum:2}}x3\neval instant at 0 h\n  h 1", "reads native histograms"),
         ('load_with_nhcb 1m\n  h_bucket{le="1"} 1\neval instant at 0 h', "reads native histograms"),
         ("load 1m\n  c@st -1m\n  c 1\neval instant at 0 c\n  c 1", "reads native histograms or start timestamps"),
-        ("eval instant at 0 m[5m] smoothed\n", "not parsed: unexpected 'smoothed'"),
+        ("eval instant at 0 m[5m] smoothed\n", 'not parsed: unexpected "smoothed"'),
     ],
 )
 def test_a_case_that_cannot_be_run_is_no_pass(script: str, reason: str) -> None:

@@ -20,7 +20,7 @@ def info_selector(args: Sequence[Node]) -> Selector:
         return Selector(args[0].position, (TARGET_INFO,), offset, at)
     selector = args[1]
     if not isinstance(selector, Selector):
-        raise BadQueryError("expected label selectors in call to function 'info'", position=selector.position)
+        raise BadQueryError('expected label selectors in call to function "info"', position=selector.position)
     names = [matcher for matcher in selector.matchers if matcher.name == "__name__"]
     added: tuple[Matcher, ...] = ()
     if not names:

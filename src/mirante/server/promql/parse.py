@@ -95,13 +95,20 @@ def _check_depth(tokens: Iterable[Token]) -> None:
 
 def _explain(message: str, tokens: Iterable[Token], position: int) -> str:
     """What the parser said, with the culprit where it does not name it, and a known name that is close."""
-    unknown = re.fullmatch(r"unknown function with name '(.*)'", message)
-    if unknown and (close := get_close_matches(unknown[1], SIGNATURES, n=1, cutoff=0.7)):
-        return f"{message}, did you mean '{close[0]}'?"
     if message == "invalid promql query":
         culprit = next(token.text for token in tokens if token.start == position)
-        return f"unexpected {culprit!r}" if culprit else "unexpected end of input"
+        return f'unexpected "{culprit}"' if culprit else "unexpected end of input"
+    message = _TYPE_WORD.sub(lambda found: found[1] + _TYPE_NAMES[found[2]], _QUOTED.sub(r'"\1"', message))
+    unknown = re.fullmatch(r'unknown function with name "(.*)"', message)
+    if unknown and (close := get_close_matches(unknown[1], SIGNATURES, n=1, cutoff=0.7)):
+        return f'{message}, did you mean "{close[0]}"?'
     return message
+
+
+# The parser's words for types and its quotes, in Prometheus's way.
+_QUOTED = re.compile(r"'([^']*)'")
+_TYPE_WORD = re.compile(r"(expected type |, got:? )(matrix|vector)\b")
+_TYPE_NAMES = {"matrix": "range vector", "vector": "instant vector"}
 
 
 _WORD_OPERATORS = frozenset({"and", "or", "unless", "atan2"})
@@ -183,7 +190,7 @@ class _Builder:
         name = tree.func.name
         signature = SIGNATURES.get(name)
         if signature is None:  # the parser knows functions that come with start timestamps
-            raise BadQueryError(f"function '{name}' is not supported", position=start)
+            raise BadQueryError(f'function "{name}" is not supported', position=start)
         self._take()
         self._take()
         args = []

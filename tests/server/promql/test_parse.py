@@ -137,7 +137,7 @@ def test_every_plan_has_a_type(expression: str, kind: str) -> None:
         ("sum(m) by (a +)", "+)", 'unexpected "+"'),
         ("1 + m bool 1", "bool 1", 'unexpected "bool"'),
         ("m ! 1", "! 1", "unexpected"),
-        ("m ; 1", "; 1", 'unexpected character: ';''),
+        ("m ; 1", "; 1", "unexpected character: ';'"),
         ("'abc", "'abc", "unterminated quoted string"),
         ('a + {b="c', '"c', "unterminated quoted string"),
         (" {}", "{}", "at least one non-empty matcher"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from mirante.metrics.exposition import gzip, negotiate
-from mirante.metrics.registry import REGISTRY, Registry
+from mirante.metrics.exposition import OPEN, Access, respond
+from mirante.metrics.registry import REGISTRY, Registry, gather
 
 
 class MetricsServer:
@@ -35,13 +35,16 @@ class MetricsServer:
         self._http.server_close()
 
 
-def start_http_server(port: int, addr: str = "127.0.0.1", *, registry: Registry = REGISTRY) -> MetricsServer:
+def start_http_server(
+    port: int, addr: str = "127.0.0.1", *, registry: Registry = REGISTRY, access: Access = OPEN
+) -> MetricsServer:
     """Expose metrics over HTTP.
 
     Args:
         port: TCP port; 0 takes any free one.
         addr: address to listen on; only this machine's when not given.
         registry: what to expose.
+        access: who may read; everybody who reaches the address when not given.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -49,6 +52,7 @@ def start_http_server(port: int, addr: str = "127.0.0.1", *, registry: Registry 
 
     class Handler(_Handler):
         exposed = registry
+        limits = access
 
     http = ThreadingHTTPServer((addr, port), Handler)
     http.daemon_threads = True
@@ -57,6 +61,7 @@ def start_http_server(port: int, addr: str = "127.0.0.1", *, registry: Registry 
 
 class _Handler(BaseHTTPRequestHandler):
     exposed: Registry
+    limits: Access
     protocol_version = "HTTP/1.1"
     timeout = 30  # seconds without a byte after which a connection is closed
 
@@ -64,12 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.split("?")[0] not in ("/", "/metrics"):
             self.send_error(404, "the metrics are at /metrics")
             return
-        agreed = negotiate(self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", ""))
-        body = self.exposed.expose(openmetrics=agreed.openmetrics)
-        if agreed.gzip:
-            body = b"".join(gzip([body]))
-        self.send_response(200)
-        for name, value in agreed.headers().items():
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = respond(self.exposed, "GET", headers, self.client_address[0], self.limits)
+        body = gather(answer.body)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

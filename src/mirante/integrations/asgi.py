@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from mirante._core.guard import REPORTER
-from mirante.metrics.exposition import gzip, negotiate
+from mirante.metrics.exposition import OPEN, Access, respond
 from mirante.metrics.registry import REGISTRY, Registry
 from mirante.metrics.service import MetricsCollector
 
@@ -139,6 +139,7 @@ class MetricsEndpoint:
 
     Args:
         registry: what to expose; the process's own metrics when not given.
+        access: who may read; everybody when not given.
 
     Example:
         >>> from starlette.applications import Starlette
@@ -146,34 +147,22 @@ class MetricsEndpoint:
         >>> app.add_route("/metrics", MetricsEndpoint())
     """
 
-    def __init__(self, registry: Registry = REGISTRY) -> None:
+    def __init__(self, registry: Registry = REGISTRY, *, access: Access = OPEN) -> None:
         self._registry = registry
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a GET or HEAD request."""
-        if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, {"Allow": "GET, HEAD", "Content-Type": "text/plain"}, b"use GET")
-            return
-        asked = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        agreed = negotiate(asked.get("accept", ""), asked.get("accept-encoding", ""))
-        if scope["method"] == "HEAD":
-            await _answer(send, 200, agreed.headers(), b"")
-            return
-        chunks = self._registry.chunks(openmetrics=agreed.openmetrics)
-        await send(_start(200, agreed.headers()))
-        for chunk in gzip(chunks) if agreed.gzip else chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        """Answer one request."""
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        client = scope.get("client")
+        answer = respond(self._registry, scope["method"], headers, client[0] if client else None, self._access)
+        if answer.status == 200:
+            await self._registry.refresh()
+        pairs = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+        for part in answer.body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _start(status: int, headers: Mapping[str, str]) -> Message:
-    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http.response.start", "status": status, "headers": pairs}
-
-
-async def _answer(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    await send(_start(status, headers))
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 metrics_endpoint = MetricsEndpoint()

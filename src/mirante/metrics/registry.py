@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from mirante._core.guard import REPORTER
@@ -105,12 +105,7 @@ class Registry:
 
         Other threads get their turn at least every millisecond, however many series there are.
         """
-        parts = []
-        for part in self.chunks(openmetrics=openmetrics):
-            parts.append(part)
-            if len(part) > STRETCH * 10:
-                time.sleep(_BREATH)
-        return b"".join(parts)
+        return gather(self.chunks(openmetrics=openmetrics))
 
     def chunks(self, *, openmetrics: bool = False, utf8: bool = False) -> Iterator[bytes]:
         """The exposition in parts that take less than a millisecond each, for whoever shares a thread with others.
@@ -170,6 +165,16 @@ class Registry:
                     continue
                 seen.add(family.name)
                 yield family
+
+
+def gather(parts: Iterable[bytes]) -> bytes:
+    """Join the parts of an exposition, giving way to other threads after each that took long."""
+    joined = []
+    for part in parts:
+        joined.append(part)
+        if len(part) > STRETCH * 10:
+            time.sleep(_BREATH)
+    return b"".join(joined)
 
 
 def _conflict(name: str, first: Instrument[Any], second: Instrument[Any]) -> DuplicateMetricError:

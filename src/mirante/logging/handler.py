@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from mirante.logging.exceptions import exc_info_of
 from mirante.logging.line import RESERVED
-from mirante.logging.pipeline import emit as let_through
+from mirante.logging.pipeline import process_pipeline
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _NOISE = frozenset({"color_message", "_logger", "_name", "_record", "_from_structlog"})
@@ -35,7 +35,7 @@ class PipelineHandler(logging.Handler):
         """Hand over one record; never raises."""
         error = exc_info_of(record.exc_info)
         fields = _fields(record)
-        let_through(record.levelno, record.name, fields, error, template=record.msg, time_ns=int(record.created * 1e9))
+        process_pipeline().emit(record.levelno, record.name, fields, error, record.msg, int(record.created * 1e9))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from time import gmtime, strftime
 from typing import Any, NamedTuple, Protocol
 
@@ -78,9 +77,7 @@ def level_number(level: str | int) -> int:
     return number
 
 
-@lru_cache(4)
-def _second(seconds: int) -> str:
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds))
+_second: tuple[int, str] = (0, "1970-01-01T00:00:00.")  # the last one that was written; replaced as a whole
 
 
 def timestamp(time_ns: int) -> str:
@@ -90,8 +87,14 @@ def timestamp(time_ns: int) -> str:
         >>> timestamp(1_700_000_000_123_456_789)
         '2023-11-14T22:13:20.123456Z'
     """
-    seconds, rest = divmod(time_ns, 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+    global _second  # noqa: PLW0603 - lines come in the order of time, so one is enough to remember
+    micros = time_ns // 1000
+    seconds = micros // 1_000_000
+    known, text = _second
+    if known != seconds:
+        text = strftime("%Y-%m-%dT%H:%M:%S.", gmtime(seconds))
+        _second = seconds, text
+    return text + str(micros % 1_000_000 + 1_000_000)[1:] + "Z"
 
 
 def flat(line: LogLine) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from structlog.contextvars import get_contextvars
 from mirante._core.guard import REPORTER
 from mirante.logging.exceptions import exc_info_of
 from mirante.logging.line import RESERVED, level_name, level_number
-from mirante.logging.pipeline import emit
+from mirante.logging.pipeline import process_pipeline
 
 PROCESSORS: list[Any] = []
 """structlog processors that every line of these loggers goes through first; handed to ``structlog.configure`` too."""
@@ -32,6 +33,9 @@ class Logger(structlog.BoundLoggerBase):
         >>> log.is_enabled_for(30)
         True
     """
+
+    def __init__(self, logger: logging.Logger, processors: Iterable[Any], context: dict[str, Any]) -> None:
+        super().__init__(logger, processors, context if RESERVED.isdisjoint(context) else _renamed(context))
 
     def debug(self, event: object = None, *args: object, **values: Any) -> None:  # noqa: ANN401 - any value
         """Log at level debug: the event, ``%``-formatted with the arguments if there are any, and values."""
@@ -118,21 +122,22 @@ class Logger(structlog.BoundLoggerBase):
         return level
 
     def _write(self, level: int, event: object, args: tuple[object, ...], values: dict[str, Any]) -> None:
+        if args or self._processors or STRUCTLOG_VARIABLES or not _SPECIAL.isdisjoint(values):
+            self._write_with_care(level, event, args, values)
+        else:
+            process_pipeline().emit(level, self._logger.name, {"event": event, **self._context, **values}, None, event)
+
+    def _write_with_care(self, level: int, event: object, args: tuple[object, ...], values: dict[str, Any]) -> None:
+        """The long way, for lines with something out of the ordinary."""
         try:
-            fields: dict[str, Any] | None = {**self._context, **values} if self._context else values
-            if STRUCTLOG_VARIABLES:
-                fields = {**get_contextvars(), **fields}
-            if not RESERVED.isdisjoint(fields):
-                fields = {f"{name}_" if name in RESERVED else name: value for name, value in fields.items()}
-            fields = {"event": _filled(event, args, fields) if args else event, **fields}
-            if self._processors:
-                fields = self._processed(level, fields)
-                if fields is None:
-                    return
-            error = exc_info_of(fields.pop("exc_info")) if "exc_info" in fields else None
-            if fields.pop("stack_info", None):
-                fields["stack"] = "".join(traceback.format_stack(sys._getframe(2))).rstrip()  # noqa: SLF001 - CPython's documented way
-            emit(level, self._logger.name, fields, error, template=event)
+            values = _renamed({**get_contextvars(), **self._context, **values})
+            error = exc_info_of(values.pop("exc_info", None))
+            if values.pop("stack_info", None):
+                frame = sys._getframe(3)  # noqa: SLF001 - CPython's documented way
+                values["stack"] = "".join(traceback.format_stack(frame)).rstrip()
+            made = self._processed(level, {"event": _filled(event, args, values) if args else event, **values})
+            if made is not None:
+                process_pipeline().emit(level, self._logger.name, made, error, event)
         except Exception as fault:  # noqa: BLE001 - telemetry never raises into the host
             REPORTER.fault("logging", fault)
 
@@ -145,6 +150,13 @@ class Logger(structlog.BoundLoggerBase):
         except structlog.DropEvent:
             return None
         return made if isinstance(made, dict) else {"event": made}
+
+
+_SPECIAL = RESERVED | {"exc_info", "stack_info"}
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {f"{name}_" if name in RESERVED else name: value for name, value in values.items()}
 
 
 def _filled(event: object, args: tuple[object, ...], fields: dict[str, Any]) -> object:

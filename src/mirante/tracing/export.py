@@ -10,7 +10,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class ExportStats:
         exported: taken by the destination.
         spooled: written to disk for later; counted as exported too when they are delivered.
         dropped: given up, by reason: ``queue_full``, ``rejected`` (the destination refused them), ``unreachable``
-            (tried for too long), ``spool_full``, ``unencodable``, ``shutdown``.
+            (tried for too long), ``spool_full``, ``unencodable``, ``shutdown``, ``fault`` (ours).
     """
 
     exported: int = 0
@@ -129,7 +129,8 @@ class BatchExporter:
         self._wake.acquire()
         self._halt = threading.Event()
         self._flushes: deque[threading.Event] = deque()
-        self._in_flight: _Body | None = None
+        # Neither queued nor on disk, one at most: whoever pops it, the thread or shutdown, accounts for it.
+        self._in_flight: deque[_Body] = deque()
         self._encoded_resource: bytes | None = None
         self._pause = 0.0  # seconds until the destination is tried again; 0 while it answers
         self._try_again = 0.0
@@ -205,15 +206,25 @@ class BatchExporter:
 
     def _leave(self) -> bool:
         """Save or count what the thread did not get to."""
-        ended = self._thread is None or not self._thread.is_alive()
-        stuck = None if ended else self._in_flight
+        stuck = self._land()
         left = [*([stuck] if stuck else []), *self._bodies()]
         for body in left:
             self._keep(body, "shutdown")
-        if ended and self._spool is not None:
+        if self._thread is None:
+            self._close_spool()
+        return not left
+
+    def _land(self) -> _Body | None:
+        """Take what is in flight, unless it was taken."""
+        try:
+            return self._in_flight.pop()
+        except IndexError:
+            return None
+
+    def _close_spool(self) -> None:
+        if self._spool is not None:
             with suppress(StoreError):
                 self._spool.close()
-        return not left
 
     def _run(self) -> None:
         # Spans of our own requests would feed themselves.
@@ -225,22 +236,26 @@ class BatchExporter:
             try:
                 self._cycle()
             except Exception as error:  # noqa: BLE001 - the thread outlives any fault of one batch
+                if lost := self._land():
+                    self.stats.drop("fault", lost.spans)
                 REPORTER.fault("traces export", error)
             for _ in range(waiting):
                 self._flushes.popleft().set()
             if last:
+                self._close_spool()
                 return
 
     def _cycle(self) -> None:
         if self._spool is None:
             for body in self._bodies():
-                with self._flying(body):
-                    self._deliver(body)
+                self._in_flight.append(body)
+                self._deliver(body)
             return
         for body in self._bodies():
-            with self._flying(body):
-                if self._spool.waiting_records or not self._due() or not self._attempt(body):
-                    self._keep(body, "spool_full")
+            self._in_flight.append(body)
+            sent = not self._spool.waiting_records and self._due() and self._attempt(body)
+            if self._land() and not sent:
+                self._keep(body, "spool_full")
         self._replay(self._spool)
 
     def _bodies(self) -> Iterator[_Body]:
@@ -268,22 +283,13 @@ class BatchExporter:
         """Try until it is taken or refused, shutdown asks to hurry, or it was tried for long enough."""
         until = self._clock.monotonic() + self._give_up_after
         while not self._attempt(body):
-            if self._halt.is_set():
-                self.stats.drop("shutdown", body.spans)
-                return
-            if self._clock.monotonic() + self._pause > until:
-                self.stats.drop("unreachable", body.spans)
+            late = self._clock.monotonic() + self._pause > until
+            if late or self._halt.is_set():
+                if self._land():
+                    self.stats.drop("shutdown" if self._halt.is_set() else "unreachable", body.spans)
                 return
             self._halt.wait(self._pause)
-
-    @contextmanager
-    def _flying(self, body: _Body) -> Iterator[None]:
-        """What is neither in the queue nor on disk, for whoever must save it at the end."""
-        self._in_flight = body
-        try:
-            yield
-        finally:
-            self._in_flight = None
+        self._land()
 
     def _attempt(self, body: _Body) -> bool:
         """Try once; false where trying again may help."""
@@ -341,11 +347,15 @@ class BatchExporter:
 
     def _replay(self, spool: Spool) -> None:
         while spool.waiting_records and self._due() and not (self._halt.is_set() and self._hurried()):
-            batch = spool.read(max_records=1)
-            for record in batch.records:
-                if not self._attempt(_Body(record[4:], int.from_bytes(record[:4], "big"))):
-                    return
-            spool.commit(batch.end)
+            try:
+                batch = spool.read(max_records=1)
+                for record in batch.records:
+                    if not self._attempt(_Body(record[4:], int.from_bytes(record[:4], "big"))):
+                        return
+                spool.commit(batch.end)
+            except StoreError as error:
+                REPORTER.warn("traces spool", f"{error}; what it holds is sent when it can be read again")
+                return
 
     def _hurried(self) -> bool:
         return self._deadline is not None and self._clock.monotonic() >= self._deadline

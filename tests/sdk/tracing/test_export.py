@@ -36,6 +36,9 @@ def exporting(send: Any, **settings: Any) -> Iterator[tuple[BatchExporter, Provi
     exporter = BatchExporter(send, lambda: {"service.name": "shop"}, **{"interval": NEVER, **settings})
     yield exporter, TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     exporter.shutdown(5.0)
+    if exporter._thread is not None:  # what it still tells must not be counted by the next test
+        exporter._thread.join(15)
+        assert not exporter._thread.is_alive()
 
 
 def record(tracer: ProviderTracer, *names: str) -> None:
@@ -226,12 +229,13 @@ def test_a_hanging_server_delays_the_end_by_no_more_than_the_deadline() -> None:
         with exporting(OtlpTraceSender(url), batch_size=2) as (exporter, tracer):
             record(tracer, "a", "b")
             until = time.monotonic() + 5
-            while exporter._in_flight is None and time.monotonic() < until:
+            while not exporter._in_flight and time.monotonic() < until:
                 time.sleep(0.005)
             record(tracer, "c")
             begun = time.perf_counter()
             assert exporter.shutdown(0.2) is False
             assert time.perf_counter() - begun < 1.0
+            server.close()
     assert exporter.stats.dropped == {"shutdown": 3}
 
 
@@ -286,6 +290,7 @@ def test_a_fault_of_the_exporter_itself_is_told_and_survived(monkeypatch: pytest
         record(tracer, "b")
         assert exporter.flush(10)
     assert REPORTER.counts["traces export"] == told + 2
+    assert exporter.stats.dropped == {"fault": 2}
 
 
 def test_a_thread_that_cannot_start_is_started_by_a_later_span(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,13 +396,14 @@ def test_what_was_spooled_survives_the_process(tmp_path: Path) -> None:
     assert hanging.wait(5)
     record(tracer, "c")
     assert exporter.shutdown(0.05) is False
+    release.set()
+    assert exporter._thread is not None
+    exporter._thread.join(10)  # it finds its batch saved already, and lets go of the directory
     assert (exporter.stats.spooled, exporter.stats.dropped) == (3, {})
-    exporter._spool.close()  # type: ignore[union-attr] # as the process's end does
     wire = Wire()
     with exporting(wire, spool=spool_in(tmp_path)) as (_, tracer):
         record(tracer, "d")
     assert wire.names == ["a", "b", "c", "d"]
-    release.set()
 
 
 def test_a_destination_that_is_away_at_the_end_leaves_spans_on_disk(tmp_path: Path) -> None:
@@ -550,3 +556,48 @@ assert used[1] - used[0] < 4096, used
     took, dropped = done.stdout.split()
     assert float(took) < 1.5
     assert int(dropped) == 100_000
+
+
+def test_a_spool_that_cannot_be_read_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing disk ends the attempt, not the thread, and nothing is lost by it."""
+    spool = spool_in(tmp_path)
+    spool.append([b"\0\0\0\1"])
+    real, told = spool.read, REPORTER.counts.get("traces spool", 0)
+
+    def broken(**_: object) -> Any:
+        raise StoreError("no")
+
+    wire = Wire()
+    with exporting(wire, spool=spool) as (exporter, tracer):
+        monkeypatch.setattr(spool, "read", broken)
+        record(tracer, "a")
+        assert exporter.flush(10)
+        assert REPORTER.counts["traces spool"] == told + 1
+        monkeypatch.setattr(spool, "read", real)
+        monkeypatch.setattr(exporter, "_send", lambda _body, _timeout: b"")
+        assert exporter.flush(10)
+    assert (exporter.stats.exported, spool.waiting_records) == (2, 0)
+
+
+def test_a_batch_that_shutdown_has_accounted_for_is_not_counted_twice() -> None:
+    """The thread may fail long after the end, where the process lives on: nothing changes any more."""
+    hanging, release = threading.Event(), threading.Event()
+
+    def hang(_body: bytes, _timeout: float) -> bytes:
+        hanging.set()
+        release.wait(10)
+        raise DeliveryError("away")
+
+    with exporting(hang, batch_size=1) as (exporter, tracer):
+        record(tracer, "a")
+        assert hanging.wait(5)
+        assert exporter.shutdown(0.05) is False
+        release.set()
+    assert exporter.stats.dropped == {"shutdown": 1}
+
+
+def test_the_spool_is_let_go_where_nothing_was_recorded(tmp_path: Path) -> None:
+    """Without a thread, shutdown itself closes it, once, and another process may have the directory."""
+    with exporting(Wire(), spool=spool_in(tmp_path)) as (exporter, _):
+        assert exporter.shutdown()
+    spool_in(tmp_path).close()

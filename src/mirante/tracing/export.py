@@ -260,14 +260,14 @@ class BatchExporter:
 
     def _bodies(self) -> Iterator[_Body]:
         """Encode what is queued, a batch at a time."""
+        if self._encoded_resource is None:
+            self._encoded_resource = encode_resource(self._resource())
         while self._queue:
             batch: list[Span] = []
             with suppress(IndexError):
                 while len(batch) < self._batch_size:
                     batch.append(self._queue.popleft())
             encoded = list(self._encoded(batch))
-            if self._encoded_resource is None:
-                self._encoded_resource = encode_resource(self._resource())
             if encoded:
                 yield _Body(encode_request(self._encoded_resource, encoded), len(encoded))
 

@@ -601,3 +601,23 @@ def test_the_spool_is_let_go_where_nothing_was_recorded(tmp_path: Path) -> None:
     with exporting(Wire(), spool=spool_in(tmp_path)) as (exporter, _):
         assert exporter.shutdown()
     spool_in(tmp_path).close()
+
+
+def test_a_resource_that_fails_costs_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked before a span leaves the queue, and again the next time."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    answers: list[dict[str, object]] = [{}]
+
+    def resource() -> dict[str, object]:
+        if answers:
+            answers.pop()
+            raise LookupError("not yet")
+        return {"service.name": "shop"}
+
+    wire = Wire()
+    exporter = BatchExporter(wire, resource, interval=NEVER)
+    record(TracerProvider(Pipeline(sink=exporter)).get_tracer("lib"), "a")
+    assert exporter.flush(10)
+    assert wire.names == []
+    assert exporter.shutdown()
+    assert (wire.names, exporter.stats.dropped) == (["a"], {})

@@ -17,6 +17,7 @@ The tree::
     │   ├── StoreBusyError              another process holds the data directory
     │   └── StoreFullError              no room to write
     ├── DeliveryError                   telemetry could not be handed over
+    ├── ScrapeError                     a target could not be scraped
     ├── CheckFailedError                a ready-made health check found a component ill
     └── ListenError                     an address cannot be listened on
 """
@@ -122,6 +123,10 @@ class DeliveryError(MiranteError):
         super().__init__(message)
         self.retry_after = retry_after
         self.permanent = permanent
+
+
+class ScrapeError(MiranteError):
+    """A target could not be scraped; the message is its ``lastError``."""
 
 
 class CheckFailedError(MiranteError):

@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from mirante.server.scrape.fetch import Client, Fetched, ScrapeError, explain
+from mirante.errors import ScrapeError
+from mirante.server.scrape.fetch import Client, Fetched, explain
 from mirante.server.scrape.model import Authorization, Limits, ScrapeJob, Secret, Tls
 from tests.peers import free_port, program
 from tests.server.scrape.parts import Exposer, Handler, serving

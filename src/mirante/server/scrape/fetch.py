@@ -17,7 +17,7 @@ import aiohttp
 import yarl
 
 from mirante._core.version import version
-from mirante.errors import MiranteError
+from mirante.errors import ScrapeError
 from mirante.server.scrape.model import Authorization, ScrapeJob, Tls
 
 MAX_PAGE_BYTES = 128 * 1024 * 1024
@@ -37,10 +37,6 @@ _MEDIA_TYPES = {
     "PrometheusText1.0.0": "text/plain;version=1.0.0;escaping=allow-utf-8",
     "PrometheusText0.0.4": "text/plain;version=0.0.4",
 }
-
-
-class ScrapeError(MiranteError):
-    """A scrape that failed; the message is the target's ``lastError``."""
 
 
 class Fetched(NamedTuple):

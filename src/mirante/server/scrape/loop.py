@@ -13,9 +13,9 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from mirante._core.clock import Clock
-from mirante.errors import StoreError
+from mirante.errors import ScrapeError, StoreError
 from mirante.formats import remote_write
-from mirante.server.scrape.fetch import Client, Fetched, ScrapeError
+from mirante.server.scrape.fetch import Client, Fetched
 from mirante.server.scrape.model import ScrapeJob
 from mirante.server.scrape.page import Reading, SeriesCache
 from mirante.server.scrape.slots import next_slot, scrape_time

@@ -156,7 +156,7 @@ class MetricReader(Protocol):
         ...
 
 
-Stream = Literal["remote_write", "otlp_metrics", "otlp_logs", "otlp_traces"]
+Stream = Literal["remote_write", "otlp_logs", "otlp_traces"]
 """The kinds of bodies that the store loads; each has its own segment log."""
 
 

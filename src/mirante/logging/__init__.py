@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mirante.logging.aggregator import LogAggregator
     from mirante.logging.files import FileOutput
     from mirante.logging.formatter import ConsoleFormatter, JsonFormatter
-    from mirante.logging.levels import levels, set_level
+    from mirante.logging.levels import get_levels, set_level
     from mirante.logging.line import LogLine, Sink
     from mirante.logging.logger import Logger, get_logger
     from mirante.logging.pipeline import add_sink, remove_sink
@@ -30,14 +30,14 @@ _HOMES = {
     "StreamOutput": "streams",
     "add_sink": "pipeline",
     "get_logger": "logger",
-    "levels": "levels",
+    "get_levels": "levels",
     "remove_sink": "pipeline",
     "set_level": "levels",
 }
 
 __all__ = [
     "ConsoleFormatter", "FileOutput", "JsonFormatter", "LogAggregator", "LogLine", "Logger", "LoggingSettings",
-    "Redactor", "Sink", "StreamOutput", "add_sink", "get_logger", "levels", "remove_sink", "set_level",
+    "Redactor", "Sink", "StreamOutput", "add_sink", "get_levels", "get_logger", "remove_sink", "set_level",
 ]  # fmt: skip
 
 

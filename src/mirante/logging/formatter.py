@@ -57,13 +57,13 @@ class JsonFormatter:
             rest = self._encode(fields)
         except (ValueError, TypeError):
             rest = json.dumps(_known(fields), ensure_ascii=False, separators=(",", ":"))
-        return f'{{"timestamp":"{timestamp(time_ns)}{head}{rest[1:]}'
+        return f'{{"timestamp":"{timestamp(time_ns)}{head}{"," if fields else ""}{rest[1:]}'
 
     def _head(self, level: int, logger: str) -> str:
         if len(self._heads) >= _REMEMBERED:
             self._heads.clear()
         names = json.dumps({"level": level_name(level), "logger": logger}, ensure_ascii=False, separators=(",", ":"))
-        head = self._heads[level, logger] = f'",{names[1:-1]},'
+        head = self._heads[level, logger] = f'",{names[1:-1]}'
         return head
 
 

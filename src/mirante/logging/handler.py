@@ -127,14 +127,10 @@ class TakeOver:
             return
         from mirante.logging.logger import PROCESSORS, Logger
 
-        def factory(*args: object) -> logging.Logger:
-            return logging.getLogger(str(args[0])) if args else made(*args)
-
-        made = structlog.stdlib.LoggerFactory(ignore_frame_names=["mirante"])
-        structlog.configure(processors=PROCESSORS, wrapper_class=Logger, logger_factory=factory)
+        structlog.configure(processors=PROCESSORS, wrapper_class=Logger, logger_factory=_logger_of)
 
         def undo() -> None:
-            if structlog.get_config()["logger_factory"] is factory:
+            if structlog.get_config()["logger_factory"] is _logger_of:
                 structlog.reset_defaults()
 
         self._undo.append(undo)
@@ -167,6 +163,16 @@ class TakeOver:
         """Put everything back as it was, apart from what others have changed since."""
         while self._undo:
             self._undo.pop()()
+
+
+def _logger_of(*args: object) -> logging.Logger:
+    """The logger behind ``structlog.get_logger(name)``; without a name that of the module which logs first."""
+    if args:
+        return logging.getLogger(str(args[0]))
+    frame = sys._getframe(1)  # noqa: SLF001 - CPython's documented way
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("structlog."):
+        frame = frame.f_back
+    return logging.getLogger(str(frame.f_globals.get("__name__")))
 
 
 def _setter(logger: logging.Logger, level: int) -> Callable[[], None]:

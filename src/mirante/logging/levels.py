@@ -23,14 +23,14 @@ def set_level(logger: str, level: str | int | None) -> None:
 
     Example:
         >>> set_level("orders.db", "debug")
-        >>> levels()["orders.db"]
+        >>> get_levels()["orders.db"]
         'debug'
         >>> set_level("orders.db", None)
     """
     logging.getLogger(logger).setLevel(logging.NOTSET if level is None else level_number(level))
 
 
-def levels() -> dict[str, str]:
+def get_levels() -> dict[str, str]:
     """The loggers that have a level of their own, ``root`` among them, with its name."""
     own = {"root": level_name(logging.getLogger().level)}
     for name, logger in sorted(logging.getLogger().manager.loggerDict.items()):

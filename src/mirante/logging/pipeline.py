@@ -102,10 +102,9 @@ def _default() -> Pipeline:
 
     pipeline = Pipeline()
     output = StreamOutput("stderr", ConsoleFormatter(colors=False))
-    with _State.lock:
-        if _State.pipeline is None:
-            _join(pipeline, (output,))
-        return _State.pipeline or pipeline
+    with _State.lock:  # two threads that meet here make one too many, and either does
+        _join(pipeline, (output,))
+    return pipeline
 
 
 def _join(pipeline: Pipeline | None, base: tuple[Sink, ...]) -> None:

@@ -71,7 +71,7 @@ PATTERNS = (
         needles=("AKIA", "gh", "xox", "sk-", "sk_"),
     ),
     Pattern(re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), "[redacted e-mail]", ("@",)),
-    Pattern(re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])"), "[redacted card]", check=luhn),
+    Pattern(re.compile(r"\d(?<![\w.-]\d)(?:[ -]?\d){12,18}(?![\w-])"), "[redacted card]", check=luhn),
 )
 """Private keys, passwords in URLs, JWTs, credentials in headers and ``key=value``, well-known tokens, e-mail, cards."""
 
@@ -110,6 +110,8 @@ class Redactor:
     ) -> None:
         self._own = frozenset(key.lower() for key in keys)
         self._patterns = (*PATTERNS, *(Pattern(re.compile(regex)) for regex in patterns))
+        self._without_needles = tuple(pattern for pattern in self._patterns if not pattern.needles)
+        self._needles = tuple(needle for pattern in self._patterns for needle in pattern.needles)
         self._max_text = max_text
         self._hidden: dict[str, bool] = {}
         self._harmless: set[str] = set()  # texts repeat from line to line
@@ -158,18 +160,17 @@ class Redactor:
         """
         if len(value) > self._max_text:
             value = f"{value[: self._max_text]}… ({len(value) - self._max_text} characters more)"
-        for regex, replacement, needles, check in self._patterns:
-            if needles:
-                for needle in needles:
-                    if needle in value:
-                        break
-                else:
-                    continue
-            if check is not None:
-                if len(value) >= 13:
-                    value = _checked(value, regex, replacement, check)
-            elif regex.search(value):
-                value = regex.sub(replacement, value)
+        patterns = self._patterns
+        for needle in self._needles:
+            if needle in value:
+                break
+        else:
+            patterns = self._without_needles
+        for regex, replacement, needles, check in patterns:
+            if needles and not any(needle in value for needle in needles):
+                continue
+            if regex.search(value):
+                value = _replaced(value, regex, replacement, check)
         return value
 
     def _plain(self, value: object, budget: list[int], depth: int) -> Any:  # noqa: ANN401 - any plain value
@@ -215,7 +216,9 @@ class Redactor:
         return out
 
 
-def _checked(value: str, regex: re.Pattern[str], replacement: str, check: Callable[[str], bool]) -> str:
+def _replaced(value: str, regex: re.Pattern[str], replacement: str, check: Callable[[str], bool] | None) -> str:
+    if check is None:
+        return regex.sub(replacement, value)
     return regex.sub(lambda found: replacement if check(found[0]) else found[0], value)
 
 

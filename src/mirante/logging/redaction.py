@@ -53,14 +53,14 @@ PATTERNS = (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
         needles=("PRIVATE KEY",),
     ),
-    Pattern(re.compile(r"(://[^/\s:@]{0,256}:)[^/\s@]+(?=@)"), r"\1" + HIDDEN, ("://",)),
-    Pattern(re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), needles=("eyJ",)),
+    Pattern(re.compile(r"(://[^/\s:@]{0,256}:)[^/\s@]{1,1024}(?=@)"), r"\1" + HIDDEN, ("://",)),
+    Pattern(re.compile(r"\beyJ[\w-]{8,2048}\.[\w-]{8,8192}\.[\w-]*"), needles=("eyJ",)),
     Pattern(
         re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{8,}"), r"\1 " + HIDDEN, ("earer ", "asic ", "EARER ", "ASIC ")
     ),
     Pattern(
         re.compile(
-            r"(?i)([\w-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|authorization)[\"']?\s?[=:]\s?[\"']?)"
+            r"(?i)((?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|authorization)[\"']?\s?[=:]\s?[\"']?)"
             r"(?!\[redacted\]|(?:bearer|basic) )[^\s&\"',;})\]]+"
         ),
         r"\1" + HIDDEN,

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+import time
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -117,6 +118,16 @@ def test_secrets_in_texts_are_hidden(text: str, clean: str) -> None:
     fields = {"event": text, "deep": {"list": [text]}, "error": ValueError(text)}
     Redactor().clean(fields)
     assert fields == {"event": clean, "deep": {"list": [clean]}, "error": clean}
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "a=", "eyJa-", "-", "://a:", "1 ", "-----BEGIN ", "a@", "gh", "password=", "basic "]
+)
+def test_no_text_makes_the_search_slow(part: str) -> None:
+    """A log line must not stop the host, whoever wrote what is in it."""
+    begun = time.process_time()
+    Redactor().text(part * (60_000 // len(part)) + "@=:eyJ gh PRIVATE KEY")
+    assert time.process_time() - begun < 1.0
 
 
 @pytest.mark.parametrize(

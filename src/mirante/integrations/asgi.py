@@ -160,6 +160,11 @@ class MetricsEndpoint:
             await self._registry.refresh()
         pairs = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+        if self._registry.shared:  # then its first part is read from files, off the event loop
+            import asyncio
+
+            first = await asyncio.to_thread(next, answer.body, b"")
+            await send({"type": "http.response.body", "body": first, "more_body": True})
         for part in answer.body:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

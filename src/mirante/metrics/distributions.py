@@ -132,6 +132,11 @@ class Histogram(Instrument[BoundHistogram]):
         """One for each bucket, and count and sum."""
         return len(self._les) + 2
 
+    def arguments(self) -> dict[str, object]:
+        """What it takes to declare the same one again, in addition to name, labels and options."""
+        factor = None if self._schema is None else 2.0 ** (2.0**-self._schema)
+        return {"buckets": self._bounds, "native_factor": factor, "native_buckets": self._native_buckets}
+
     def shape(self) -> Shape:
         """The bounds of the buckets belong to it."""
         native = () if self._schema is None else (f"native schema {self._schema}", self._native_buckets)
@@ -268,6 +273,10 @@ class Summary(Instrument[BoundSummary]):
     def lines_per_child(self) -> int:
         """One for each quantile, and count and sum."""
         return len(self._ranks) + 2
+
+    def arguments(self) -> dict[str, object]:
+        """What it takes to declare the same one again, in addition to name, labels and options."""
+        return {"quantiles": self._ranks, "max_age": self._max_age}
 
     def shape(self) -> Shape:
         """The quantiles and their window belong to it."""

@@ -39,6 +39,8 @@ class Expiry(Generic[C]):
         alone: a child that nobody else holds, to learn how many references that makes on this interpreter.
     """
 
+    paused: ClassVar[bool] = False
+    """Set while several processes share their metrics."""
     __slots__ = ("_clock", "_dormant", "_free", "_seen", "_swept", "ttl")
 
     def __init__(self, ttl: float, clock: Clock, alone: list[C]) -> None:
@@ -56,6 +58,8 @@ class Expiry(Generic[C]):
 
     def sweep(self, children: MutableMapping[Key, C]) -> None:
         """Take idle children out, put those that woke up back, forget those that nobody can wake."""
+        if Expiry.paused:
+            return
         now = self._swept = self._clock.monotonic()
         for key in list(self._dormant):
             if self._dormant[key].mark() != self._seen[key][0]:

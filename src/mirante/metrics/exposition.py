@@ -54,12 +54,16 @@ class Format(NamedTuple):
 
     def body(self, registry: Registry) -> Iterator[bytes]:
         """The exposition in this format, in parts."""
+        parts = self._parts(registry)
+        return gzip(parts) if self.gzip else parts
+
+    def _parts(self, registry: Registry) -> Iterator[bytes]:
+        exposed = registry.exposed()  # not before the first part is wanted: the callbacks are awaited in between
         if self.protobuf:
-            families = registry.collect()
-            parts = (metric_family.metric_family(one if self.utf8 else underscored(one)) for one in families)
+            for family in exposed.collect():
+                yield metric_family.metric_family(family if self.utf8 else underscored(family))
         else:
-            parts = registry.chunks(openmetrics=self.openmetrics, utf8=self.utf8)  # type: ignore[assignment] # both iterate
-        return gzip(parts) if self.gzip else iter(parts)
+            yield from exposed.chunks(openmetrics=self.openmetrics, utf8=self.utf8)
 
 
 def negotiate(accept: str, accept_encoding: str) -> Format:

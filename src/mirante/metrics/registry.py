@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from mirante._core.guard import REPORTER
@@ -44,9 +44,15 @@ class Registry:
         # HELP jobs_total Jobs done.
         # TYPE jobs_total counter
         jobs_total 1.0
+
+    Args:
+        process_wide: share its metrics with other processes if PROMETHEUS_MULTIPROC_DIR is set when the first one is
+            declared; see ``mirante.metrics.multiprocess``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, process_wide: bool = False) -> None:
+        self._process_wide = process_wide
+        self._view: Callable[[], Registry] | None = None
         # Replaced as a whole, never changed in place: readers take no lock.
         self._instruments: dict[str, Instrument[Any]] = {}
         self._names: dict[str, Instrument[Any]] = {}
@@ -70,7 +76,32 @@ class Registry:
                     raise _conflict(name, self._names[name], instrument)
             self._names = {**self._names, **dict.fromkeys(instrument.sample_names(), instrument)}
             self._instruments = {**self._instruments, instrument.name: instrument}
+        if self._process_wide and self._view is None and os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            from mirante.metrics import multiprocess
+
+            multiprocess.start_if_asked()
         return instrument
+
+    def instruments(self) -> list[Instrument[Any]]:
+        """The present instruments."""
+        return list(self._instruments.values())
+
+    def share(self, view: Callable[[], Registry] | None) -> None:
+        """Expose what ``view`` gives instead of this registry's own metrics; None goes back to those."""
+        self._view = view
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes' metrics are exposed with it, which takes reading files."""
+        return self._view is not None
+
+    def exposed(self) -> Registry:
+        """The registry to expose: itself, or where several processes share their metrics, that of all together."""
+        return self if self._view is None else self._view()
+
+    def adopt(self, other: Registry) -> None:
+        """Ask the other one's collectors too."""
+        self._collectors = other._collectors
 
     def register(self, collector: K) -> K:
         """Add a collector, such as the host's metrics; it is asked at each collection. Adding it again does nothing."""
@@ -193,5 +224,5 @@ def _description(instrument: Instrument[Any]) -> str:
     return f"{instrument.type} with labels {labels}{more}"
 
 
-REGISTRY = Registry()
+REGISTRY = Registry(process_wide=True)
 """The process's own, used where none is named."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mirante._core.clock import Clock
 
@@ -79,15 +79,24 @@ class SlidingSketch:
 
     def quantiles(self, ranks: Sequence[float]) -> list[float]:
         """The value at each rank between 0 and 1; NaN when nothing was counted in the sliding window."""
+        bins = sorted(self.bins().items())
+        total = sum(count for _, count in bins)
+        return [_at_rank(bins, rank * (total - 1)) for rank in ranks]
+
+    def bins(self) -> Mapping[int, int]:
+        """How many values of the sliding window are in each bin."""
         if self._clock.monotonic() >= self._until:
             self._rotate()
         merged: defaultdict[int, int] = defaultdict(int)
         for window in self._windows:
             for index, count in list(window.items()):  # copied at once: other threads go on counting
                 merged[index] += count
-        bins = sorted(merged.items())
-        total = sum(merged.values())
-        return [_at_rank(bins, rank * (total - 1)) for rank in ranks]
+        return merged
+
+    def load(self, bins: Mapping[int, int]) -> None:
+        """Count what another sketch has counted."""
+        for index, count in bins.items():
+            self._current[index] += count
 
     def clear(self) -> None:
         """Forget everything."""

@@ -153,6 +153,11 @@ class StateSet(Instrument[BoundStateSet]):
         self.state: Callable[[str], Done] = sole.state if sole else self._needs_labels
 
     @property
+    def states(self) -> tuple[str, ...]:
+        """Their names, in the order of the declaration."""
+        return self._states
+
+    @property
     def lines_per_child(self) -> int:
         """One for each state."""
         return len(self._states)

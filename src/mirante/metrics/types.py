@@ -288,6 +288,8 @@ class Gauge(Instrument[BoundGauge]):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(name, help, labels, **options)
+        if multiprocess_mode == "all" and "pid" in self.label_names:
+            raise DeclarationError(f"{self.name}: multiprocess_mode 'all' needs the label 'pid' for itself")
         if multiprocess_mode not in get_args(Mode):
             raise DeclarationError(f"{self.name}: multiprocess_mode must be one of {get_args(Mode)}")
         self.multiprocess_mode: Mode = multiprocess_mode
@@ -306,6 +308,11 @@ class Gauge(Instrument[BoundGauge]):
     def value(self) -> float:
         """The present number, summed over all series."""
         return math.fsum(child.value for child in self.children())
+
+    def zero(self) -> None:
+        """Set all numbers to zero and forget the functions' results, as a forked child does that shares its metrics."""
+        for child in self.children():
+            child.number = 0.0
 
     def awaited(self) -> list[AwaitedCallback]:
         """The coroutine functions that give some of its numbers."""

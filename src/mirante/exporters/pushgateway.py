@@ -5,18 +5,15 @@ Source: the Pushgateway's README, "API".
 
 from __future__ import annotations
 
-import re
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.convert import families_of, latest
 from mirante._core.model import Collector
 from mirante._core.protocols import Exportable
-from mirante.errors import DeclarationError
 from mirante.exporters.http import Connection
 from mirante.formats.exposition import TEXT_CONTENT_TYPE, render
+from mirante.formats.pushgateway import group_path
 
 
 class PushgatewayExporter:
@@ -52,7 +49,7 @@ class PushgatewayExporter:
         headers: Mapping[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.path = _path(job, grouping_key or {})
+        self.path = group_path(job, grouping_key or {})
         address = url if "://" in url else f"http://{url}"
         self._connection = Connection(address, timeout, headers or {}, clock)
 
@@ -92,19 +89,3 @@ class PushgatewayExporter:
         batch = metrics if isinstance(metrics, Iterable) else metrics.collect()
         body = render(latest(families_of(batch)))
         self._connection.request(method, self.path, body=body, headers={"Content-Type": TEXT_CONTENT_TYPE})
-
-
-def _path(job: str, grouping_key: Mapping[str, str]) -> str:
-    if not job:
-        raise DeclarationError("PushgatewayExporter: job must not be empty")
-    for name in grouping_key:
-        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) or name.startswith("__") or name == "job":
-            raise DeclarationError(f"PushgatewayExporter: {name!r} cannot be a label of the grouping key")
-    return "/metrics" + "".join(_segment(name, value) for name, value in {"job": job, **grouping_key}.items())
-
-
-def _segment(name: str, value: str) -> str:
-    raw = value.encode("utf-8", "replace")
-    if "/" in value or value in ("", ".", ".."):  # a router would take them for something else
-        return f"/{name}@base64/{urlsafe_b64encode(raw).decode() or '='}"
-    return f"/{name}/{quote(raw, safe='')}"

@@ -1,0 +1,1 @@
+"""OpenMetrics, as prometheus_client sorts it."""

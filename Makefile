@@ -55,9 +55,13 @@ ui: $(PAGE) ## build the page
 
 bench-sdk: $(READY) ## the SDK beside prometheus_client and the OpenTelemetry SDK
 	$(BIN)/python benchmarks/bench_sdk.py
+	$(BIN)/python benchmarks/bench_telemetry.py
+	$(BIN)/python benchmarks/bench_tracing.py
+	$(BIN)/python benchmarks/bench_logging.py
 
 bench-server: $(READY) ## ingestion until queryable
 	$(BIN)/python benchmarks/bench_ingest.py
+	$(BIN)/python benchmarks/bench_scrape.py
 
 bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python benchmarks/bench_promql.py

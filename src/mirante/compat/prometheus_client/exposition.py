@@ -74,7 +74,7 @@ def utf8_allowed(escaping: str) -> bool:
 
 
 def generate_latest(registry: Collector = REGISTRY, escaping: str = UNDERSCORES) -> bytes:
-    """All metrics in Prometheus's text format.
+    """All metrics in Prometheus's text format; those of all processes, where several share theirs.
 
     Args:
         registry: a registry or any collector.
@@ -93,7 +93,7 @@ def generate_latest(registry: Collector = REGISTRY, escaping: str = UNDERSCORES)
         # TYPE up gauge
         up 1.0
     """
-    return gather(beneath(registry).chunks(utf8=utf8_allowed(escaping)))
+    return gather(beneath(registry).exposed().chunks(utf8=utf8_allowed(escaping)))
 
 
 def write_to_textfile(path: str, registry: Collector, escaping: str = ALLOWUTF8, tmpdir: str | None = None) -> None:

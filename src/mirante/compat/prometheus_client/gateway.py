@@ -13,6 +13,7 @@ from urllib.request import BaseHandler, HTTPHandler, HTTPRedirectHandler, HTTPSH
 from mirante.compat.prometheus_client.registry import REGISTRY, Collector, beneath
 from mirante.formats.exposition import TEXT_CONTENT_TYPE
 from mirante.formats.pushgateway import group_path
+from mirante.metrics.registry import gather
 
 Headers = list[tuple[str, str]]
 Handler = Callable[..., Callable[[], None]]
@@ -186,7 +187,7 @@ def _push(
 ) -> None:
     if compression not in {None, "gzip"}:
         raise ValueError(f"compression must be 'gzip' or None, not {compression!r}")
-    data = beneath(REGISTRY if registry is None else registry).expose()
+    data = gather(beneath(REGISTRY if registry is None else registry).exposed().chunks())
     more: Headers = [("Content-Encoding", "gzip")] if compression else []
     _request(method, gateway, job, grouping_key, timeout, handler, more, gzip.compress(data) if compression else data)
 

@@ -20,4 +20,4 @@ def generate_latest(registry: Collector, escaping: str = UNDERSCORES) -> bytes:
         >>> generate_latest(CollectorRegistry())
         b'# EOF\n'
     """
-    return gather(beneath(registry).chunks(openmetrics=True, utf8=utf8_allowed(escaping)))
+    return gather(beneath(registry).exposed().chunks(openmetrics=True, utf8=utf8_allowed(escaping)))

@@ -23,6 +23,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily as TheirGaugeMetricFamily
 
 from mirante import metrics
+from mirante._core.guard import REPORTER
 from mirante.compat import prometheus_client as pc
 from mirante.compat.prometheus_client import asgi, core, exposition, registry
 from mirante.compat.prometheus_client.openmetrics import exposition as openmetrics
@@ -114,6 +115,22 @@ def test_collectors_of_the_real_library_and_of_mirante_are_taken() -> None:
     assert everything.get_sample_value("theirs") == 2.0
     assert everything.get_sample_value("own") == 3.0
     assert everything.get_sample_value("own", {"a": "b"}) is None
+
+
+def test_a_collector_that_raises_is_reported_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under its own name; the others are exposed."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # or faults are raised again
+    monkeypatch.setattr(REPORTER, "counts", {})
+
+    class Broken:
+        def collect(self) -> Iterator[Any]:
+            raise OSError
+
+    everything = pc.CollectorRegistry()
+    everything.register(Broken())
+    everything.register(Fixed(gauge()))
+    assert shown(everything).endswith("up 1.0\n")
+    assert REPORTER.counts == {"collector Broken": 1}
 
 
 def test_a_gauge_histogram_is_exposed_as_gauges() -> None:

@@ -368,6 +368,11 @@ class Adapted:
         yield from found.values()
 
 
+def adapt(collector: Collector) -> Adapted:
+    """The adapted collector under its own class's name, by which its faults are reported."""
+    return type(type(collector).__name__, (Adapted,), {})(collector)
+
+
 def to_families(metric: Any) -> Iterator[MetricFamily]:  # noqa: ANN401 - a Metric of this module or prometheus_client
     """Mirante's own families for one of prometheus_client's."""
     if isinstance(metric, MetricFamily):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mirante._core.model import Collector as OwnCollector
 from mirante._core.model import MetricFamily, Sample
-from mirante.compat.prometheus_client.metrics_core import SUFFIXES, Adapted, Collector, Metric, from_family
+from mirante.compat.prometheus_client.metrics_core import SUFFIXES, Collector, Metric, adapt, from_family
 from mirante.metrics import REGISTRY as OWN_REGISTRY
 from mirante.metrics import Registry
 from mirante.metrics.family import Instrument
@@ -96,7 +96,7 @@ class CollectorRegistry:
             duplicates = {name for name in names if self._taken(name)}
             if duplicates:
                 raise DuplicateTimeseries(duplicates)
-            own = collector if isinstance(collector, Instrument) else Adapted(collector)
+            own = collector if isinstance(collector, Instrument) else adapt(collector)
             self._entries[collector] = _Entry(names, own)
             self.registry.register(own)
 
@@ -192,7 +192,7 @@ def beneath(registry: Collector) -> Registry:
     if isinstance(registry, Registry):
         return registry
     own = Registry()
-    own.register(Adapted(registry))
+    own.register(adapt(registry))
     return own
 
 

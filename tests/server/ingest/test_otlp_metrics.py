@@ -13,7 +13,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 
-from mirante.server.ingest.otlp_metrics import Converter, label_name, label_set, metric_name
+from mirante.formats.otlp_names import label_name, metric_name
+from mirante.server.ingest.otlp_metrics import Converter, label_set
 from mirante.server.ingest.values import number
 from mirante.server.store.protos import Parsed, message_class
 

@@ -8,10 +8,9 @@ Source: OpenTelemetry specification, "Metrics API" and "Prometheus and OpenMetri
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -22,22 +21,19 @@ from opentelemetry.util._once import Once
 from opentelemetry.util.types import Attributes
 
 from mirante._core.guard import REPORTER
-from mirante._core.model import MetricFamily, NativePoint, Sample
+from mirante._core.model import MetricFamily
 from mirante.errors import DeclarationError
 from mirante.formats.otlp_names import label_name, metric_name
 from mirante.metrics.distributions import Histogram
 from mirante.metrics.family import Instrument
 from mirante.metrics.names import DEFAULT_BUCKETS, bucket_bounds
-from mirante.metrics.options import MAX_LABEL_SETS
+from mirante.metrics.otel_families import Callback, Family, Labels, Observer, Recorder, text
 from mirante.metrics.registry import REGISTRY, Registry
 from mirante.metrics.types import Counter, Gauge
 
 API_BUCKETS = (0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0)
 """Bounds of a histogram for which nobody chose any, as OpenTelemetry has them; for seconds it is DEFAULT_BUCKETS."""
 
-Callback = (
-    Callable[[api.CallbackOptions], Any] | Generator[Any, api.CallbackOptions, None]  # of an iterable of Observation
-)
 
 _DECLARING = threading.Lock()
 if hasattr(os, "register_at_fork"):  # pragma: no branch - absent on Windows, where nothing forks
@@ -76,127 +72,10 @@ class View:
         return fnmatchcase(meter, self.meter) and fnmatchcase(instrument, self.instrument)
 
 
-class _Family:
-    """One metric under its Prometheus name.
-
-    Args:
-        head: name, type, help and unit.
-        make: an instrument with these label names.
-    """
-
-    def __init__(self, head: MetricFamily, make: Callable[[tuple[str, ...]], Instrument[Any]]) -> None:
-        self.head = head
-        self._make = make
-        self._parts: dict[tuple[str, ...], Instrument[Any]] = {}
-        self.observers: list[_Observer] = []
-
-    def child(self, labels: Mapping[str, str]) -> Any:  # noqa: ANN401 - of any instrument
-        """The series with these labels."""
-        names = tuple(sorted(labels))
-        part = self._parts.get(names)
-        if part is None:
-            part = self._parts.setdefault(names, self._make(names))
-        return part.labels(*[labels[name] for name in names])
-
-    def collect(self) -> MetricFamily | None:
-        """All series; None when there is none yet."""
-        samples: list[Sample] = []
-        native: list[NativePoint] = []
-        for part in list(self._parts.values()):
-            for family in part.collect():
-                samples += family.samples
-                native += family.native
-        suffix = "_total" if self.head.type == "counter" else ""
-        observed = {tuple(sorted(labels.items())): value for one in self.observers for labels, value in one.ask()}
-        samples += [Sample(self.head.name + suffix, dict(labels), value) for labels, value in observed.items()]
-        if not samples and not native:
-            return None
-        head = self.head
-        return MetricFamily(head.name, head.type, head.help, head.unit, tuple(samples), tuple(native))
-
-    def reset(self) -> None:
-        """Set what is counted back to zero."""
-        for part in list(self._parts.values()):
-            part.reset()
-
-
-class _Labels:
-    """Turns attributes into labels.
-
-    Args:
-        scope: labels that every series of the instrumentation has.
-        kept: the attributes to keep; None for all.
-        reserved: label names that are the metric type's own.
-    """
-
-    def __init__(self, scope: Mapping[str, str], kept: Collection[str] | None, reserved: Collection[str]) -> None:
-        self._scope, self._kept, self._reserved = scope, kept, reserved
-
-    def of(self, attributes: Attributes) -> dict[str, str]:
-        """The labels; attributes that become one are joined by ``;`` in the order of their own names."""
-        found: dict[str, str] = {}
-        for key, value in sorted((attributes or {}).items()):
-            if self._kept is None or key in self._kept:
-                name = label_name(key) or "_"
-                if name.startswith("__") or name in self._reserved:
-                    name = f"key_{name.lstrip('_')}"
-                found[name] = f"{found[name]};{_text(value)}" if name in found else _text(value)
-        return {**found, **self._scope}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-class _Recorder:
-    """Finds the series for attributes, quickly for those that it has seen."""
-
-    def __init__(self, family: _Family, labels: _Labels) -> None:
-        self._family, self._labels = family, labels
-        self._seen: dict[object, Any] = {}
-
-    def child(self, attributes: Attributes) -> Any:  # noqa: ANN401 - of any instrument
-        """The series."""
-        try:
-            # The types too, because 1, 1.0 and True are equal and their texts are not.
-            key = (frozenset(attributes.items()), *map(type, attributes.values())) if attributes else None
-            found = self._seen.get(key)
-        except TypeError:  # a list among the values
-            return self._family.child(self._labels.of(attributes))
-        if found is None:
-            found = self._family.child(self._labels.of(attributes))
-            if len(self._seen) < MAX_LABEL_SETS:
-                self._seen[key] = found
-        return found
-
-    def record(self, operation: str, amount: float, attributes: Attributes) -> None:
-        """Do it; what cannot be recorded is reported."""
-        try:
-            getattr(self.child(attributes), operation)(amount)
-        except Exception as error:  # noqa: BLE001 - whatever an instrumentation hands over, its host goes on
-            REPORTER.warn(f"OpenTelemetry metric {self._family.head.name}", f"not recorded: {error}")
-
-
-class _Observer:
-    """Asks an observable instrument's callbacks."""
-
-    def __init__(self, name: str, callbacks: Sequence[Callback], labels: _Labels) -> None:
-        self._name, self._callbacks, self._labels = name, callbacks, labels
-
-    def ask(self) -> Iterator[tuple[dict[str, str], float]]:
-        """Labels and values; a callback that fails is reported and left out."""
-        for callback in self._callbacks:
-            try:
-                observed = callback(api.CallbackOptions()) if callable(callback) else next(callback)
-                yield from [(self._labels.of(one.attributes), float(one.value)) for one in observed]
-            except Exception as error:  # noqa: BLE001 - one callback's fault must not cost the whole exposition
-                REPORTER.fault(f"OpenTelemetry callback of {self._name}", error)
-
-
 class _Synchronous:
     """What the four synchronous instruments share."""
 
-    def __init__(self, recorder: _Recorder) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
 
@@ -248,17 +127,17 @@ class _Meter(api.Meter):
         super().__init__(name, version, schema_url)
         self._provider, self._scope = provider, scope
 
-    def _recorder(self, kind: str, name: str, unit: str, description: str, buckets: Any = None) -> _Recorder:  # noqa: ANN401
-        return _Recorder(*self._declare(kind, name, unit, description, buckets))
+    def _recorder(self, kind: str, name: str, unit: str, description: str, buckets: Any = None) -> Recorder:  # noqa: ANN401
+        return Recorder(*self._declare(kind, name, unit, description, buckets))
 
-    def _declare(self, kind: str, name: str, unit: str, description: str, buckets: Any) -> tuple[_Family, _Labels]:  # noqa: ANN401
+    def _declare(self, kind: str, name: str, unit: str, description: str, buckets: Any) -> tuple[Family, Labels]:  # noqa: ANN401
         view = self._provider.view(self.name, name)
         family = self._provider.family(kind, name, unit, description, buckets, view)
-        return family, _Labels(self._scope, view.attributes, ("le",) if kind == "histogram" else ())
+        return family, Labels(self._scope, view.attributes, ("le",) if kind == "histogram" else ())
 
     def _observe(self, kind: str, name: str, callbacks: Sequence[Callback] | None, unit: str, description: str) -> None:
         family, labels = self._declare(kind, name, unit, description, None)
-        family.observers.append(_Observer(name, tuple(callbacks or ()), labels))
+        family.observers.append(Observer(name, tuple(callbacks or ()), labels))
 
     def create_counter(self, name: str, unit: str = "", description: str = "") -> api.Counter:
         return _Counter(self._recorder("counter", name, unit, description))
@@ -318,10 +197,13 @@ class MeterProvider(api.MeterProvider):
         orders_placed_total{shop_city="Paris"} 2.0
     """
 
+    per_process = True
+    """Several processes that share their metrics are added up."""
+
     def __init__(self, views: Sequence[View] = (), *, scope_labels: bool = True) -> None:
         self.views = tuple(views)
         self._scope_labels = scope_labels
-        self._families: dict[str, _Family] = {}
+        self._families: dict[str, Family] = {}
 
     def get_meter(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Attributes = None
@@ -331,7 +213,7 @@ class MeterProvider(api.MeterProvider):
         if self._scope_labels:
             named = {"name": name, "version": version, "schema_url": schema_url}
             told = {**(attributes or {}), **{key: value for key, value in named.items() if value}}
-            scope = {f"otel_scope_{label_name(key)}": _text(value) for key, value in told.items()}
+            scope = {f"otel_scope_{label_name(key)}": text(value) for key, value in told.items()}
         return _Meter(self, name, version, schema_url, scope)
 
     def collect(self) -> Iterator[MetricFamily]:
@@ -350,7 +232,7 @@ class MeterProvider(api.MeterProvider):
         """The first view that is about that instrument; one that changes nothing when there is none."""
         return next((view for view in self.views if view.matches(meter, instrument)), View())
 
-    def family(self, kind: str, name: str, unit: str, help: str, advice: Any, view: View) -> _Family:  # noqa: ANN401
+    def family(self, kind: str, name: str, unit: str, help: str, advice: Any, view: View) -> Family:  # noqa: ANN401
         """The family to record in: one that is never shown where the name is taken by another type, or dropped.
 
         Args:
@@ -365,7 +247,7 @@ class MeterProvider(api.MeterProvider):
         kind = "gauge" if kind == "sum" else kind
         word = metric_name("x", unit, "histogram").partition("_")[2]
         head = MetricFamily(full, kind, help, word if word and full.endswith(f"_{word}") else "")
-        fresh = _Family(head, _maker(head, _bounds(full, unit, advice, view), view))
+        fresh = Family(head, _maker(head, _bounds(full, unit, advice, view), view))
         if view.drop:
             return fresh
         if not metric_name(name, "", "histogram"):

@@ -370,7 +370,8 @@ class Adapted:
 
 def adapt(collector: Collector) -> Adapted:
     """The adapted collector under its own class's name, by which its faults are reported."""
-    return type(type(collector).__name__, (Adapted,), {})(collector)
+    kind: type[Adapted] = type(type(collector).__name__, (Adapted,), {})
+    return kind(collector)
 
 
 def to_families(metric: Any) -> Iterator[MetricFamily]:  # noqa: ANN401 - a Metric of this module or prometheus_client

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 
-from mirante._core.model import MetricFamily, Sample
+from mirante._core.model import MetricFamily, NativePoint, Sample
 from mirante.formats.otlp import AttributeValue, Times, metrics_request
 from mirante.metrics import Registry, counter, gauge, histogram, summary
 
@@ -120,6 +120,35 @@ def test_a_histogram_without_a_sum_says_none() -> None:
     (metric,) = read(MetricFamily("h", "histogram", samples=samples))
     (point,) = metric.histogram.data_points
     assert (list(point.bucket_counts), point.count, point.HasField("sum")) == ([2], 2, False)
+
+
+BUCKETS = st.dictionaries(st.integers(-50, 50), st.integers(0, 2**40), max_size=5)
+
+
+@given(BUCKETS, BUCKETS, st.integers(-4, 8), st.integers(0, 100))
+def test_native_histograms_keep_their_buckets(
+    positive: dict[int, int], negative: dict[int, int], schema: int, zero: int
+) -> None:
+    """As exponential ones, whose bucket i is our i + 1."""
+    sent = NativePoint({"x": "a"}, schema, 1e-9, zero, 12.5, positive, negative)
+    (metric,) = read(MetricFamily("h", "histogram", native=(sent,)))
+    data = metric.exponential_histogram
+    assert data.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    (point,) = data.data_points
+    for ours, theirs in ((positive, point.positive), (negative, point.negative)):
+        found = {theirs.offset + i + 1: n for i, n in enumerate(theirs.bucket_counts) if n}
+        assert found == {i: n for i, n in ours.items() if n}
+    assert (point.scale, point.zero_count, point.zero_threshold, point.sum) == (schema, zero, 1e-9, 12.5)
+    assert point.count == sent.observations
+    assert labels(list(point.attributes)) == {"x": "a"}
+
+
+def test_a_histogram_of_both_kinds_is_sent_with_its_classic_buckets() -> None:
+    """A metric has one type there."""
+    samples = (Sample("h_bucket", {"le": "+Inf"}, 2.0), Sample("h_count", {}, 2.0), Sample("h_sum", {}, 1.0))
+    native = (NativePoint({}, 3, 0.0, 0, 1.0, {1: 2}, {}),)
+    (metric,) = read(MetricFamily("h", "histogram", samples=samples, native=native))
+    assert metric.WhichOneof("data") == "histogram"
 
 
 def test_summaries_keep_quantiles_count_and_sum() -> None:

@@ -14,11 +14,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from mirante._core.model import MetricFamily, Sample
-from mirante.formats.protobuf import blob, double, fixed64, int64, string
+from mirante.formats.otlp_common import put_attributes
+from mirante.formats.otlp_common import resource as resource_message
+from mirante.formats.protobuf import blob, double, fixed64, int64, sint64, string, varint
 
 AttributeValue = str | bool | int | float
 
 _UNITS = {"seconds": "s", "bytes": "By", "ratio": "1", "meters": "m", "celsius": "Cel", "joules": "J", "volts": "V"}
+_LABELS, _HISTOGRAM_LABELS, _NATIVE_LABELS = b"\x3a", b"\x4a", b"\x0a"
+"""Tags of the fields 7, 9 and 1, length-delimited: each kind of point has its attributes elsewhere."""
 _CUMULATIVE = int64(2, 2)
 _MONOTONIC = int64(3, 1)
 
@@ -43,35 +47,28 @@ def metrics_request(
 
     Example:
         >>> up = MetricFamily("up", "gauge", samples=(Sample("up", {}, 1.0),))
-        >>> len(metrics_request({"service.name": "a"}, ("mirante", "1"), [up], Times(0, 1)))
-        76
+        >>> b"service.name" in metrics_request({"service.name": "a"}, ("mirante", "1"), [up], Times(0, 1))
+        True
     """
     name, version = scope
-    metrics = b"".join([blob(2, metric(family, times)) for family in families if family.samples])
+    metrics = b"".join([blob(2, metric(family, times)) for family in families if family.samples or family.native])
     scoped = blob(1, string(1, name) + string(2, version)) + metrics
-    return blob(1, blob(1, attributes(1, resource)) + blob(2, scoped))
+    return blob(1, blob(1, resource_message(resource)) + blob(2, scoped))
 
 
 def metric(family: MetricFamily, times: Times) -> bytes:
     """One family as the message ``Metric``."""
     name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
     unit = _UNITS.get(family.unit, f"{{{family.unit}}}") if family.unit else ""
-    return string(1, name) + string(2, family.help) + string(3, unit) + _DATA.get(family.type, _gauge)(family, times)
+    data = _DATA.get(family.type, _gauge) if family.samples else _exponential
+    return string(1, name) + string(2, family.help) + string(3, unit) + data(family, times)
 
 
-def attributes(field: int, values: Mapping[str, AttributeValue]) -> bytes:
-    """Repeated ``KeyValue`` under that field number."""
-    return b"".join([blob(field, string(1, key) + blob(2, _any(value))) for key, value in values.items()])
-
-
-def _any(value: AttributeValue) -> bytes:
-    if isinstance(value, str):
-        return string(1, value)
-    if isinstance(value, bool):
-        return int64(2, value)
-    if isinstance(value, int):
-        return int64(3, value)
-    return double(4, value)
+def attributes(tag: bytes, values: Mapping[str, object]) -> bytes:
+    """Repeated ``KeyValue`` behind that tag."""
+    out: list[bytes] = []
+    put_attributes(out, tag, values)
+    return b"".join(out)
 
 
 def _numbers(family: MetricFamily, times: Times, *, start: bool) -> bytes:
@@ -80,7 +77,9 @@ def _numbers(family: MetricFamily, times: Times, *, start: bool) -> bytes:
     for sample in family.samples:
         if not sample.name.endswith("_created") or family.type == "gauge":
             read = times.now if sample.timestamp is None else round(sample.timestamp * 1e9)
-            points.append(blob(1, attributes(7, sample.labels) + began + fixed64(3, read) + double(4, sample.value)))
+            points.append(
+                blob(1, attributes(_LABELS, sample.labels) + began + fixed64(3, read) + double(4, sample.value))
+            )
     return b"".join(points)
 
 
@@ -132,7 +131,7 @@ def _histogram(family: MetricFamily, times: Times) -> bytes:
         out.append(
             blob(
                 1,
-                attributes(9, point.labels)
+                attributes(_HISTOGRAM_LABELS, point.labels)
                 + fixed64(2, times.start)
                 + fixed64(3, times.now)
                 + fixed64(4, int(point.count))
@@ -144,13 +143,43 @@ def _histogram(family: MetricFamily, times: Times) -> bytes:
     return blob(9, b"".join(out) + _CUMULATIVE)
 
 
+def _exponential(family: MetricFamily, times: Times) -> bytes:
+    """A native histogram; one that has classic buckets too is sent with those, because a metric has one type."""
+    out = [
+        blob(
+            1,
+            attributes(_NATIVE_LABELS, point.labels)
+            + fixed64(2, times.start)
+            + fixed64(3, times.now)
+            + fixed64(4, point.observations)
+            + double(5, point.sum)
+            + sint64(6, point.schema)
+            + fixed64(7, point.zero_count)
+            + blob(8, _buckets(point.positive))
+            + blob(9, _buckets(point.negative))
+            + double(14, point.zero_threshold),
+        )
+        for point in family.native
+    ]
+    return blob(10, b"".join(out) + _CUMULATIVE)
+
+
+def _buckets(counts: Mapping[int, int]) -> bytes:
+    """The message ``Buckets``: counts without gaps from an offset; its bucket i begins where ours ends."""
+    if not counts:
+        return b""
+    first, last = min(counts), max(counts)
+    dense = b"".join([varint(counts.get(index, 0)) for index in range(first, last + 1)])
+    return sint64(1, first - 1) + blob(2, dense)
+
+
 def _summary(family: MetricFamily, times: Times) -> bytes:
     out = []
     for point in _points(family, "quantile"):
         ranks = b"".join([blob(6, double(1, rank) + double(2, value)) for rank, value in point.parts])
         count_and_sum = fixed64(4, int(point.count)) + double(5, point.sum or 0.0)
         times_ = fixed64(2, times.start) + fixed64(3, times.now)
-        out.append(blob(1, attributes(7, point.labels) + times_ + count_and_sum + ranks))
+        out.append(blob(1, attributes(_LABELS, point.labels) + times_ + count_and_sum + ranks))
     return blob(11, b"".join(out))
 
 

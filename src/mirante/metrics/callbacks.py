@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mirante._core.guard import REPORTER
+
+if TYPE_CHECKING:
+    import asyncio
 
 TIMEOUT = 5.0
 """Seconds that a coroutine function may take before a collection goes on without it."""
@@ -48,6 +50,8 @@ class AwaitedCallback:
         Raises:
             TimeoutError: it took too long.
         """
+        import asyncio  # here and below, because it takes 20 ms to import and most programs have no such callback
+
         if _running_loop() is not None:
             return self._last
         if self._loop is not None and self._loop.is_running():
@@ -68,12 +72,16 @@ class AwaitedCallback:
             REPORTER.fault(f"gauge callback {self!r}", error)
 
     async def _ask(self) -> float:
+        import asyncio
+
         async with asyncio.timeout(TIMEOUT):
             self._last = float(await self._function())
         return self._last
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

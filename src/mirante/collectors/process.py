@@ -25,6 +25,9 @@ class ProcessCollector:
         True
     """
 
+    per_process = True
+    """Several processes that share their metrics are added up."""
+
     def __init__(self) -> None:
         self._process: psutil.Process | None = None
 

@@ -24,6 +24,9 @@ class RuntimeCollector:
         'python_info'
     """
 
+    per_process = True
+    """Several processes that share their metrics are added up."""
+
     def collect(self) -> Iterator[MetricFamily]:
         """The interpreter's version and counts by generation of objects."""
         major, minor, patch = platform.python_version_tuple()

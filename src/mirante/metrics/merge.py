@@ -10,7 +10,8 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from mirante._core.model import Exemplar
+from mirante._core.model import Exemplar, MetricFamily
+from mirante.metrics import merge_families
 from mirante.metrics.distributions import Histogram, Summary
 from mirante.metrics.family import Instrument
 from mirante.metrics.native import FINEST, NativeBuckets, NativeState
@@ -44,7 +45,9 @@ class Declared(NamedTuple):
 
 
 Dump = dict[str, tuple[Declared, dict[Key, State]]]
-"""By name: the declaration, and the state of each child."""
+"""By name: the declaration, and the state of each child. A collector's family is one of kind ``family``."""
+
+FAMILY = "family"
 
 
 class Kind(NamedTuple):
@@ -188,6 +191,9 @@ def dump(registry: Registry, pid: int) -> Dump:
         declared = Declared(instrument.type, instrument.name, instrument.help, labels, instrument.created, arguments)
         states = {child.label_values + more: kind.dump(child) for child in instrument.children()}
         found[instrument.name] = (declared, states)
+    for family in registry.own_families():
+        told = merge_families.Told(family.type, family.help, family.unit)
+        found[family.name] = Declared(FAMILY, family.name, "", (), 0.0, told._asdict()), merge_families.states(family)
     return found
 
 
@@ -199,20 +205,26 @@ def combined(dumps: Iterable[Dump]) -> Dump:
             known, merged = found.setdefault(name, (declared, {}))
             if (known.kind, known.labels, known.arguments) != (declared.kind, declared.labels, declared.arguments):
                 continue
-            combine = KINDS[declared.kind].combine
+            combine = _family if declared.kind == FAMILY else KINDS[declared.kind].combine
             for key, state in states.items():
                 merged[key] = combine(merged[key], state, known) if key in merged else state
             found[name] = (known._replace(created=min(known.created, declared.created)), merged)
     return found
 
 
+def _family(one: State, other: State, declared: Declared) -> State:
+    return merge_families.combine(one, other, merge_families.Told(**declared.arguments), declared.name)
+
+
 def of_the_dead(dumped: Dump) -> Dump:
     """What stays of a process that has ended: all but the gauges of the living."""
-    return {
-        name: (declared, states)
-        for name, (declared, states) in dumped.items()
-        if not declared.arguments.get("multiprocess_mode", "").startswith(("live", "all"))
-    }
+    return {name: (declared, states) for name, (declared, states) in dumped.items() if _stays(declared)}
+
+
+def _stays(declared: Declared) -> bool:
+    if declared.kind == FAMILY:
+        return merge_families.Told(**declared.arguments).stays
+    return not declared.arguments.get("multiprocess_mode", "").startswith(("live", "all"))
 
 
 def without(dumped: Dump, removed: Iterable[tuple[str, Key]]) -> Dump:
@@ -231,7 +243,12 @@ def _own(declared: Declared, key: Key) -> Key:
 def registry_of(dumped: Dump) -> Registry:
     """Ordinary instruments with those states."""
     registry = Registry()
+    families = []
     for declared, states in dumped.values():
+        if declared.kind == FAMILY:
+            told = merge_families.Told(**declared.arguments)
+            families.append(merge_families.family(declared.name, told, states))
+            continue
         kind = KINDS[declared.kind]
         arguments = {**declared.arguments, "exemplars": False, "max_label_sets": max(1, len(states))}
         arguments.pop("multiprocess_mode", None)  # already carried out
@@ -240,4 +257,14 @@ def registry_of(dumped: Dump) -> Registry:
         for key, state in states.items():
             kind.load(instrument.labels(*key), state)
         registry.add(instrument)
+    registry.register(_Families(families))
     return registry
+
+
+class _Families(NamedTuple):
+    """A collector that gives what it was given."""
+
+    families: list[MetricFamily]
+
+    def collect(self) -> list[MetricFamily]:
+        return self.families

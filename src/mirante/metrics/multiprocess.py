@@ -26,7 +26,7 @@ from mirante._core.guard import REPORTER
 from mirante._core.periodic import Periodic
 from mirante.errors import ConfigError, StoreBusyError
 from mirante.metrics.expiry import Expiry
-from mirante.metrics.merge import Dump, Key, combined, dump, registry_of, without
+from mirante.metrics.merge import FAMILY, Dump, Key, combined, dump, registry_of, without
 from mirante.metrics.registry import REGISTRY, Registry
 from mirante.metrics.types import Gauge
 from mirante.metrics.workers import Directory, Published
@@ -146,7 +146,7 @@ class Member:
         gone = [
             (name, self._values(name, key))
             for name, keys in self._known.items()
-            if name in state
+            if name in state and state[name][0].kind != FAMILY
             for key in keys - state[name][1].keys()
         ]
         if gone:

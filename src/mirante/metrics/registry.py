@@ -100,8 +100,12 @@ class Registry:
         return self if self._view is None else self._view()
 
     def adopt(self, other: Registry) -> None:
-        """Ask the other one's collectors too."""
-        self._collectors = other._collectors
+        """Ask the other one's collectors too, but those that tell of their own process."""
+        self._collectors += tuple(one for one in other._collectors if not getattr(one, "per_process", False))
+
+    def own_families(self) -> Iterator[MetricFamily]:
+        """The families of collectors that tell of this process; they have an attribute ``per_process = True``."""
+        yield from self._asked([one for one in self._collectors if getattr(one, "per_process", False)])
 
     def register(self, collector: K) -> K:
         """Add a collector, such as the host's metrics; it is asked at each collection. Adding it again does nothing."""
@@ -183,8 +187,11 @@ class Registry:
             yield MetricFamily(name, "counter", help, samples=samples)
 
     def _collected(self) -> Iterator[MetricFamily]:
+        return self._asked(self._collectors)
+
+    def _asked(self, collectors: Iterable[Collector]) -> Iterator[MetricFamily]:
         seen = set(self._instruments)
-        for collector in self._collectors:
+        for collector in collectors:
             try:
                 families = list(collector.collect())
             except Exception as error:  # noqa: BLE001 - one collector's fault must not cost the others

@@ -27,6 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mirante import metrics
 from mirante._core.guard import REPORTER
+from mirante._core.model import MetricFamily, NativePoint, Sample
 from mirante.errors import ConfigError, DeclarationError
 from mirante.integrations.asgi import MetricsEndpoint
 from mirante.metrics import Registry, merge, multiprocess, workers
@@ -104,6 +105,49 @@ def test_every_type_is_added_up(join: Join) -> None:
     assert '# {trace_id="2"} 2.0' in exposed.expose(openmetrics=True).decode()
     [native] = [f.native[0] for f in exposed.collect() if f.native]
     assert (native.observations, native.positive, len(native.exemplars)) == (2, {0: 1, 1: 1}, 2)
+
+
+class Told:
+    """A collector that tells of its own process, or of something that all processes see."""
+
+    def __init__(self, n: int, *, per_process: bool) -> None:
+        self.per_process = per_process
+        self.n = n
+
+    def collect(self) -> list[MetricFamily]:
+        """A family of each type."""
+        n, name = self.n, "own" if self.per_process else "common"
+        point = NativePoint({"a": "b"}, 0, 2.0**-128, 0, float(n), {n: 1}, {})
+        return [
+            MetricFamily(f"{name}_cpu", "counter", samples=(Sample(f"{name}_cpu_total", {"a": "b"}, n),)),
+            MetricFamily(f"{name}_memory", "gauge", samples=(Sample(f"{name}_memory", {}, n),)),
+            MetricFamily(f"{name}_start_time_seconds", "gauge", samples=(Sample(f"{name}_start_time_seconds", {}, n),)),
+            MetricFamily(f"{name}", "info", samples=(Sample(f"{name}_info", {"v": "1"}, 1),)),
+            MetricFamily(
+                f"{name}_wait",
+                "summary",
+                samples=(Sample(f"{name}_wait", {"quantile": "0.5"}, n), Sample(f"{name}_wait_count", {}, n)),
+            ),
+            MetricFamily(f"{name}_sizes", "histogram", native=(point,)),
+        ]
+
+
+def test_collectors_of_processes_and_of_what_all_see(join: Join) -> None:
+    """The first kind is added up, with counts of the dead; the other is asked where the scrape arrives."""
+    one, two = join(), join()
+    for member, n in ((one, 1), (two, 2)):
+        member._registry.register(Told(n, per_process=True))
+        member._registry.register(Told(n, per_process=False))
+        member.publish()
+    found = values(one)
+    assert (found['own_cpu_total{a="b"}'], found["own_memory"], found["own_start_time_seconds"]) == (3, 3, 2)
+    assert (found['own_info{v="1"}'], found["own_wait_count"], found["common_memory"]) == (1, 3, 1)
+    assert 'own_wait{quantile="0.5"}' not in found
+    points = {f.name: f.native for f in one._registry.exposed().collect()}["own_sizes"]
+    assert [(p.positive, p.observations, p.labels) for p in points] == [({1: 1, 2: 1}, 2, {"a": "b"})]
+    kill(two)
+    found = values(one)
+    assert (found['own_cpu_total{a="b"}'], found["own_memory"]) == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+import pytest
+
+from mirante import metrics
+from mirante._core.guard import REPORTER
+from mirante._core.protocols import Exportable
+from mirante.errors import DeclarationError, DeliveryError
+from mirante.exporters.memory import MemoryExporter
 from mirante.metrics import REGISTRY, MetricsCollector, MetricsManager, Registry
+from mirante.metrics.manager import _in_child
+from mirante.metrics.window import Window
+from mirante.testing.clock import FakeClock
+from tests.peers import wait_for
 
 
 def test_there_is_one_manager_of_the_process() -> None:
@@ -61,3 +73,87 @@ def test_a_service_reports_what_its_middleware_measured() -> None:
     service.duration.labels("GET", "/", "503").observe(0.75)
     service.active.labels("GET").inc(3)
     assert service.collect() == {"requests": 2, "errors": 1, "response_time": 0.5, "connections": 3}
+
+
+class Async:
+    """An exporter that is a coroutine function."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def export(self, batch: Sequence[Exportable], /) -> None:
+        """Keep the names."""
+        await asyncio.sleep(0)
+        self.names += [family.name for family in batch]
+
+
+class Broken:
+    """An exporter whose destination is away."""
+
+    def export(self, batch: Sequence[Exportable], /) -> None:
+        """Fail."""
+        raise DeliveryError("away")
+
+
+def test_exporters_in_one_call() -> None:
+    """Plain and asynchronous ones; one that fails does not cost the others their turn, and is reported."""
+    manager, first, last = MetricsManager(Registry()), MemoryExporter(), Async()
+    manager.create_gauge("depth").set(7)
+    before = REPORTER.counts.get("exporter Broken", 0)
+    manager.start([first, Broken(), last], interval=3600)
+    manager.start([first, Broken(), last], interval=3600)
+    manager.stop()
+    manager.stop()
+    assert [family.name for family in first.records] == last.names == ["depth", "depth"]
+    assert REPORTER.counts["exporter Broken"] == before + 2
+    assert manager.aggregates() == []
+
+
+@pytest.mark.parametrize(("interval", "window"), [(0, 1), (1, 0), (float("nan"), 1)])
+def test_times_must_be_positive(interval: float, window: float) -> None:
+    """A mistake shows where it is made."""
+    with pytest.raises(DeclarationError, match="positive"):
+        MetricsManager(Registry()).start(interval=interval, window=window)
+
+
+def test_aggregation_over_a_window() -> None:
+    """Least, greatest, mean, and of what counts the increase and its rate, over restarts too."""
+    clock, registry = FakeClock(), Registry()
+    window = Window(60, clock)
+    assert window.aggregates() == []
+    jobs, depth = metrics.counter("jobs", registry=registry), metrics.gauge("depth", registry=registry)
+    metrics.summary("wait", registry=registry, quantiles=[0.5]).observe(1)
+    for add, value in ((100, 9.0), (5, 1.0), (10, 2.0), (1, 6.0)):
+        jobs.inc(add)
+        depth.set(value)
+        if add == 1:
+            jobs.clear()
+            jobs.inc(3)
+        window.add(registry.collect())
+        clock.advance(25)
+    found = {one.name + "".join(one.labels.values()): one for one in window.aggregates()}
+    assert (found["jobs_total"].last, found["jobs_total"].increase, found["jobs_total"].rate) == (3, 13, 13 / 50)
+    one = found["depth"]
+    assert (one.count, one.min, one.max, one.mean, one.increase, one.rate) == (3, 1, 6, 3, None, None)
+    assert found["wait_count"].increase == 0
+    assert found["wait0.5"].increase is None
+
+
+def test_the_manager_aggregates_by_itself() -> None:
+    """From the first collection on."""
+    manager = MetricsManager(Registry())
+    manager.create_counter("jobs").inc(2)
+    manager.start(interval=0.01)
+    try:
+        aggregates = wait_for(manager.aggregates, seconds=10)
+        assert (aggregates[0].name, aggregates[0].last) == ("jobs_total", 2)
+        before = manager._running
+        _in_child()  # as after a fork
+        assert manager._running is not before
+        assert before is not None
+        before.stop(1)
+        wait_for(lambda: manager.aggregates()[0].count > 1, seconds=10)
+    finally:
+        manager.stop()
+    manager._in_child()
+    assert manager.aggregates() == []

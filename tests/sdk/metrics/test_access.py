@@ -145,6 +145,8 @@ def test_native_histograms_survive(positive: dict[int, int], negative: dict[int,
     assert (got.schema, got.zero_count, got.sample_sum, got.sample_count) == (schema, zero, 1.5, point.observations)
     assert got.positive_span or got.negative_span or zero
     assert (got.created_timestamp.seconds, got.created_timestamp.nanos) == (12, 250_000_000)
+    [family] = read(metric_family(MetricFamily("h", "histogram", native=(point._replace(created=None),))))
+    assert not family.metric[0].histogram.HasField("created_timestamp")
 
 
 def test_every_type_in_protobuf() -> None:

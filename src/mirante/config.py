@@ -269,6 +269,11 @@ class SdkSettings:
         "Base URL of the server that takes telemetry; nothing is sent without it.",
         env=("OTEL_EXPORTER_OTLP_ENDPOINT",),
     )
+    push_gateway: str | None = setting(
+        None,
+        "URL of a Prometheus Pushgateway that gets the metrics too, in a group by job and instance.",
+        env=("PROMETHEUS_PUSH_GATEWAY",),
+    )
     export_interval: float = setting(
         15.0, "Seconds between two exports of metrics.", env=(EnvName("OTEL_METRIC_EXPORT_INTERVAL", milliseconds),)
     )

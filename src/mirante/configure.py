@@ -11,14 +11,16 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from mirante._core import destinations
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.guard import REPORTER
 from mirante._core.periodic import Periodic
+from mirante._core.protocols import Exporter
 from mirante._core.version import version
 from mirante.collectors.process import ProcessCollector
 from mirante.collectors.runtime import RuntimeCollector
@@ -43,42 +45,48 @@ class MetricPush:
         exporter: the way to the server.
     """
 
-    def __init__(self, settings: SdkSettings, registry: Registry, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        settings: SdkSettings,
+        registry: Registry,
+        clock: Clock = SYSTEM_CLOCK,
+        make: Callable[[SdkSettings], MetricDestination] | None = None,
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._clock = clock
+        self._make = make or otlp
         self._failures = 0
         self._not_before = 0.0
         self._leaving = False
-        self.exporter = OtlpMetricExporter(
-            f"{(settings.endpoint or '').rstrip('/')}/v1/metrics",
-            resource_attributes(settings),
-            version=version(),
-            timeout=settings.export_timeout,
-        )
+        self.exporter = self._make(settings)
         self._periodic = Periodic("mirante-metrics", self.push, settings.export_interval, first=FIRST_EXPORT)
 
     def start(self) -> None:
         """Begin; the first delivery follows a second later."""
         self._periodic.start()
 
-    def stop(self, *, flush: bool) -> bool:
-        """Deliver once more if asked to, and end; takes no longer than the configured deadline."""
+    def ask_to_stop(self, *, flush: bool) -> None:
+        """Begin to end, without waiting for it; deliver once more if asked to."""
         self._leaving = True
         self.exporter.timeout = min(self._settings.export_timeout, self._settings.shutdown_timeout)
+        self._periodic.ask_to_stop(final=flush)
+
+    def stop(self, *, flush: bool) -> bool:
+        """Deliver once more if asked to, and end; takes no longer than the configured deadline."""
+        self.ask_to_stop(flush=flush)
         return self._periodic.stop(self._settings.shutdown_timeout, final=flush)
 
     def in_child(self) -> MetricPush:
         """The same for a forked child, which has its own identity and counts from zero."""
-        self._registry.reset()
-        return MetricPush(self._settings, self._registry, self._clock)
+        return MetricPush(self._settings, self._registry, self._clock, self._make)
 
     def push(self) -> None:
         """Deliver now, unless the server asked for a pause or has been away for some rounds; tells of a failure."""
         if self._clock.monotonic() < self._not_before and not self._leaving:
             return
         try:
-            self.exporter.export(self._registry.collect())
+            self.exporter.export(list(self._registry.collect()))
         except DeliveryError as error:
             rounds = min(2**self._failures, MAX_SKIPPED)
             self._failures += 1
@@ -89,6 +97,40 @@ class MetricPush:
         else:
             self._failures = 0
             self._not_before = 0.0
+
+
+class MetricDestination(Exporter, Protocol):
+    """Where a MetricPush delivers to.
+
+    Attributes:
+        timeout: seconds that one delivery may take.
+    """
+
+    timeout: float
+
+    def close(self) -> None:
+        """Close the connection; the next delivery opens it again."""
+        ...
+
+
+def otlp(settings: SdkSettings) -> OtlpMetricExporter:
+    """The server that takes everything."""
+    return OtlpMetricExporter(
+        f"{(settings.endpoint or '').rstrip('/')}/v1/metrics",
+        resource_attributes(settings),
+        version=version(),
+        timeout=settings.export_timeout,
+    )
+
+
+def pushgateway(settings: SdkSettings) -> MetricDestination:
+    """A Pushgateway; each process has a group of its own, by job and instance."""
+    from mirante.exporters.pushgateway import PushgatewayExporter
+
+    resource = resource_attributes(settings)
+    group = {"instance": str(resource["service.instance.id"])}
+    job = str(resource["service.name"])
+    return PushgatewayExporter(settings.push_gateway or "", job, group, timeout=settings.export_timeout)
 
 
 def resource_attributes(settings: SdkSettings) -> dict[str, str | int]:
@@ -126,7 +168,8 @@ class _State:
 
     lock = threading.Lock()
     settings: SdkSettings | None = None
-    push: MetricPush | None = None
+    registry: Registry | None = None
+    pushes: tuple[MetricPush, ...] = ()
     at_exit = False
 
 
@@ -157,22 +200,32 @@ def configure(
     resolved = resolve(SdkSettings, code={"service_name": service_name, "endpoint": endpoint, **settings})
     _check(resolved)
     with _State.lock:
-        if resolved == _State.settings:
+        if resolved == _State.settings and registry is _State.registry:
             return resolved
-        before, _State.push, _State.settings = _State.push, None, resolved
+        before: tuple[MetricPush, ...] = _State.pushes
+        _State.pushes, _State.settings, _State.registry = (), resolved, registry
         if not resolved.disabled:
-            registry.register(_PROCESS)
-            registry.register(_RUNTIME)
-            if resolved.endpoint:
-                _State.push = MetricPush(resolved, registry)
-                _State.push.start()
-        destinations.set_configured((_State.push.exporter,) if _State.push else ())
+            _begin(resolved, registry)
+        destinations.set_configured(tuple(push.exporter for push in _State.pushes))
         if not _State.at_exit:
             atexit.register(shutdown)
             _State.at_exit = True
-    if before:
-        before.stop(flush=True)
+    for push in before:
+        push.stop(flush=True)
     return resolved
+
+
+def _begin(settings: SdkSettings, registry: Registry) -> None:
+    from mirante.metrics import otel  # here, because it loads OpenTelemetry's API
+
+    registry.register(_PROCESS)
+    registry.register(_RUNTIME)
+    otel.install(registry)
+    makers: list[Callable[[SdkSettings], MetricDestination]] = [otlp] if settings.endpoint else []
+    makers += [pushgateway] if settings.push_gateway else []
+    _State.pushes = tuple(MetricPush(settings, registry, make=make) for make in makers)
+    for push in _State.pushes:
+        push.start()
 
 
 def shutdown() -> bool:
@@ -191,9 +244,14 @@ def disable() -> None:
 
 def _stop(*, flush: bool) -> bool:
     with _State.lock:
-        push, _State.push, _State.settings = _State.push, None, None
+        pushes, _State.pushes, _State.settings = _State.pushes, (), None
         destinations.set_configured(())
-    return push.stop(flush=flush) if push else True
+        if "mirante.metrics.otel" in sys.modules:
+            sys.modules["mirante.metrics.otel"].uninstall()
+    for push in pushes:  # all at once, so that the deadline holds for all of them together
+        push.ask_to_stop(flush=flush)
+    ended = [push.stop(flush=flush) for push in pushes]
+    return all(ended)
 
 
 def _check(settings: SdkSettings) -> None:
@@ -211,10 +269,14 @@ def _check(settings: SdkSettings) -> None:
 def _after_fork_in_child() -> None:
     """The child counts from zero and is an instance of its own: what the parent counted is the parent's to report."""
     _State.lock.release()
-    if _State.push is not None:
-        _State.push = _State.push.in_child()
-        destinations.set_configured((_State.push.exporter,))
-        _State.push.start()
+    if not _State.pushes or _State.registry is None:
+        return
+    _State.registry.reset()
+    sys.modules["mirante.metrics.otel"].PROVIDER.reset()
+    _State.pushes = tuple(push.in_child() for push in _State.pushes)
+    destinations.set_configured(tuple(push.exporter for push in _State.pushes))
+    for push in _State.pushes:
+        push.start()
 
 
 _PROCESS = ProcessCollector()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from mirante.configure import MetricPush, _after_fork_in_child, _State, resource
 from mirante.errors import ConfigError
 from mirante.metrics import Registry, counter, gauge
 from mirante.testing.clock import FakeClock
+from tests import peers
 from tests.sdk.otlp_receiver import Receiver, numbers, receiving, resource
 
 NOWHERE = "http://127.0.0.1:9"
@@ -288,20 +290,19 @@ def test_what_a_forked_child_does_first(receiver: Receiver) -> None:
     orders = counter("orders", registry=registry)
     mirante.configure(endpoint=receiver.url, registry=registry, export_interval=3600)
     receiver.wait()
-    parent = _State.push
+    (parent,) = _State.pushes
     orders.inc()
     _State.lock.acquire()
     _after_fork_in_child()
     assert orders.value == 0
-    assert _State.push is not parent
+    assert _State.pushes[0] is not parent
     assert destinations.configured() != ()
     receiver.wait()
-    assert parent is not None
     parent.stop(flush=False)
     mirante.disable()
     _State.lock.acquire()
     _after_fork_in_child()
-    assert _State.push is None
+    assert _State.pushes == ()
 
 
 @pytest.mark.parametrize(
@@ -318,3 +319,38 @@ def test_configure_can_be_called_whatever_was_imported_first(code: str, receiver
     """The function and its module have the same name."""
     done = script(code, receiver)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_pushgateway_named_in_the_environment_gets_the_metrics_too(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a group by job and instance, beside the server; both are served before the process ends."""
+    port = peers.free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [peers.program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}"]
+    with peers.running(command, url, "/-/ready", tmp_path / "gateway.log"):
+        monkeypatch.setenv("PROMETHEUS_PUSH_GATEWAY", url)
+        registry = Registry()
+        counter("orders", registry=registry).inc(3)
+        mirante.configure(service_name="shop", endpoint=receiver.url, registry=registry, export_interval=3600)
+        assert len(_State.pushes) == 2
+        assert mirante.shutdown()
+        _, page = peers.fetch(f"{url}/metrics")
+    instance = f"{socket.gethostname()}:{os.getpid()}"
+    assert f'orders_total{{instance="{instance}",job="shop"}} 3'.encode() in page
+    assert numbers(receiver.wait())["orders_total"] == 3
+
+
+def test_opentelemetrys_global_meter_provider_is_ours_while_configured() -> None:
+    """What OpenTelemetry's instrumentations count lands in the registry; ``disable`` puts back what was there."""
+    from opentelemetry import metrics as api
+
+    before = api.get_meter_provider()
+    registry = Registry()
+    mirante.configure(registry=registry)
+    api.get_meter("library").create_counter("requests").add(2)
+    assert b"requests_total" in registry.expose()
+    mirante.disable()
+    assert b"requests_total" not in registry.expose()
+    assert type(api.get_meter_provider()) is type(before)

@@ -34,6 +34,11 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
+    def ask_to_stop(self, *, final: bool = True) -> None:
+        """Let the thread end without waiting for it, after a last run if ``final``."""
+        self._final = final
+        self._stopping.set()
+
     def stop(self, timeout: float, *, final: bool = True) -> bool:
         """End the thread, waiting at most ``timeout`` seconds, after a last run if ``final``.
 
@@ -43,8 +48,7 @@ class Periodic:
         thread, self._thread = self._thread, None
         if thread is None:
             return True
-        self._final = final
-        self._stopping.set()
+        self.ask_to_stop(final=final)
         thread.join(timeout)
         return not thread.is_alive()
 

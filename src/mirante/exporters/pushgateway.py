@@ -53,6 +53,15 @@ class PushgatewayExporter:
         address = url if "://" in url else f"http://{url}"
         self._connection = Connection(address, timeout, headers or {}, clock)
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that one request may take to connect, and as many to answer."""
+        return self._connection.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        self._connection.timeout = seconds
+
     def push(self, metrics: Collector | Iterable[Exportable]) -> None:
         """Replace the whole group by these metrics (``PUT``).
 

@@ -202,10 +202,9 @@ def configure(
     with _State.lock:
         if resolved == _State.settings and registry is _State.registry:
             return resolved
-        before: tuple[MetricPush, ...] = _State.pushes
-        _State.pushes, _State.settings, _State.registry = (), resolved, registry
-        if not resolved.disabled:
-            _begin(resolved, registry)
+        before = _State.pushes
+        _State.settings, _State.registry = resolved, registry
+        _State.pushes = () if resolved.disabled else _begin(resolved, registry)
         destinations.set_configured(tuple(push.exporter for push in _State.pushes))
         if not _State.at_exit:
             atexit.register(shutdown)
@@ -215,7 +214,7 @@ def configure(
     return resolved
 
 
-def _begin(settings: SdkSettings, registry: Registry) -> None:
+def _begin(settings: SdkSettings, registry: Registry) -> tuple[MetricPush, ...]:
     from mirante.metrics import otel  # here, because it loads OpenTelemetry's API
 
     registry.register(_PROCESS)
@@ -223,9 +222,10 @@ def _begin(settings: SdkSettings, registry: Registry) -> None:
     otel.install(registry)
     makers: list[Callable[[SdkSettings], MetricDestination]] = [otlp] if settings.endpoint else []
     makers += [pushgateway] if settings.push_gateway else []
-    _State.pushes = tuple(MetricPush(settings, registry, make=make) for make in makers)
-    for push in _State.pushes:
+    pushes = tuple(MetricPush(settings, registry, make=make) for make in makers)
+    for push in pushes:
         push.start()
+    return pushes
 
 
 def shutdown() -> bool:

@@ -166,6 +166,18 @@ def test_batches_wait_on_disk_while_the_destination_is_away(tmp_path: Path) -> N
     assert destination.bodies[3:] == [b"4", b"5"]
 
 
+def test_with_a_spool_what_can_be_delivered_never_touches_the_disk(tmp_path: Path) -> None:
+    """Several batches in one round, each taken at once."""
+    destination, spool = Destination(), Spool(tmp_path)
+    queue = queue_of(destination, spool=spool, batch_size=2)
+    for number in range(6):
+        queue.put(number)
+    assert queue.flush()
+    assert b",".join(destination.bodies) == b"0,1,2,3,4,5"
+    assert spool.waiting_records == 0
+    assert queue.shutdown()
+
+
 def test_a_spool_that_is_full_costs_items_only(tmp_path: Path) -> None:
     """They are counted."""
     destination = Destination()

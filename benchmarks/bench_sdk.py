@@ -26,6 +26,7 @@ from mirante.metrics import Registry
 NUMBER = 50_000
 ROUNDS = 15
 SERIES = 100_000
+CHILDREN = 20_000
 
 
 class Row(NamedTuple):
@@ -192,15 +193,15 @@ def memory() -> None:
     def per_child(metric: Any) -> float:  # noqa: ANN401 - of either library
         gc.collect()
         tracemalloc.start()
-        for n in range(20_000):
+        for n in range(CHILDREN):
             metric.labels("GET", str(n))
         used = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        return used / 20_000
+        return used / CHILDREN
 
     print("\nbytes of a labelled child: mirante, prometheus_client")
     for kind in ("counter", "gauge", "histogram"):
-        ours = getattr(metrics, kind)("a", "help", ("x", "y"), registry=Registry())
+        ours = getattr(metrics, kind)("a", "help", ("x", "y"), registry=Registry(), max_label_sets=CHILDREN)
         theirs = getattr(prometheus_client, kind.title())("a", "help", ("x", "y"), registry=None)
         print(f"  {kind:10}{per_child(ours):6.0f}{per_child(theirs):8.0f}")
 

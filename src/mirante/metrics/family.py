@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar, Unpack
 
 from mirante._core.clock import SYSTEM_CLOCK
@@ -22,6 +23,13 @@ from mirante.metrics.options import MAX_LABEL_SETS, Options, Rule
 _SPECIAL = re.compile(r'[\\"\n]')
 
 Shape = tuple[object, ...]
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
+    """What takes the values of those names from a mapping, in their order; KeyError where one is missing."""
+    if len(names) < 2:
+        return lambda named: tuple([named[name] for name in names])
+    return itemgetter(*names)
 
 
 class Child:
@@ -71,8 +79,10 @@ class Instrument(ABC, Generic[C]):
         "_expiry",
         "_limit",
         "_options",
+        "_pick",
         "_rules",
         "_special",
+        "_width",
         "created",
         "declared_at",
         "help",
@@ -91,6 +101,8 @@ class Instrument(ABC, Generic[C]):
         self.name = metric_name(name, self.unit, utf8=utf8)
         self.help = help
         self.label_names = label_names(self.name, labels, self.reserved, utf8=utf8)
+        self._width = len(self.label_names)
+        self._pick = _picker(self.label_names)
         self.declared_at = caller()
         self.created = time.time()
         self._options = options
@@ -179,7 +191,10 @@ class Instrument(ABC, Generic[C]):
             True
         """
         if named:
-            values = self._ordered(values, named)
+            try:  # all by name is the common case, and costs half of working out which were given by position
+                values = values + self._pick(named) if len(named) == self._width else self._ordered(values, named)
+            except KeyError:
+                values = self._ordered(values, named)
         try:
             return self._children[values]  # type: ignore[index] # what is not text is not found, and converted below
         except (KeyError, TypeError):  # new, not all text, or not even hashable

@@ -48,15 +48,11 @@ class Timer(timer.Timer):
 
     __slots__ = ("_metric", "_operation", "duration")
 
-    _metric: Any
-    _operation: str
-    duration: float | None
-
-    def __new__(cls, metric: object, operation: str) -> Self:
-        """A timer that gives its seconds to that method of the metric, which is looked up when they are known."""
-        made = object.__new__(cls)
-        made._metric, made._operation, made.duration = metric, operation, None
-        return made
+    def __init__(self, metric: Any, operation: str) -> None:  # noqa: ANN401 - a metric or child of any kind
+        # The method is looked up when the seconds are known, because labels() may replace the metric until then.
+        self._metric = metric
+        self._operation = operation
+        self.duration: float | None = None
 
     def fresh(self) -> Self:
         """A timer of its own for each call, because calls overlap."""

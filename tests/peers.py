@@ -116,7 +116,7 @@ def running(
         wait_for(lambda: peer.answers(ready), what=f"{command[0]} to answer on {url}{ready}")
         yield peer
     finally:
-        peer.stop(signal.SIGKILL)
+        peer.stop()
 
 
 @contextmanager

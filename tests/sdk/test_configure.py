@@ -354,3 +354,10 @@ def test_opentelemetrys_global_meter_provider_is_ours_while_configured() -> None
     mirante.disable()
     assert b"requests_total" not in registry.expose()
     assert type(api.get_meter_provider()) is type(before)
+
+
+def test_disabling_what_was_never_configured_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry's API stays where it was: not imported."""
+    monkeypatch.delitem(sys.modules, "mirante.metrics.otel", raising=False)
+    mirante.disable()
+    assert "mirante.metrics.otel" not in sys.modules

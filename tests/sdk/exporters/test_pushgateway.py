@@ -56,6 +56,13 @@ def test_a_label_that_cannot_be_in_a_grouping_key_is_refused(key: dict[str, str]
         PushgatewayExporter("127.0.0.1:9091", "a", key)
 
 
+def test_the_timeout_can_be_shortened() -> None:
+    """As it is when the process ends."""
+    exporter = PushgatewayExporter("127.0.0.1:9", "job", timeout=7.0)
+    exporter.timeout = 1.5
+    assert exporter.timeout == 1.5
+
+
 def test_job_and_address_are_checked() -> None:
     """An empty job is invalid; the scheme may be left out."""
     with pytest.raises(DeclarationError, match="job must not be empty"):

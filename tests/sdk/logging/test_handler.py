@@ -23,6 +23,10 @@ def emptied(*names: str) -> Iterator[None]:
     """Loggers put back as they were afterwards."""
     loggers = [logging.getLogger(name) for name in names]
     before = [(one.handlers[:], one.level, one.propagate) for one in loggers]
+    for one in loggers:
+        if one.name != "root":  # as if nobody had set them up
+            one.handlers[:], one.propagate = [], True
+            one.setLevel(logging.NOTSET)
     try:
         yield
     finally:
@@ -90,7 +94,7 @@ def test_access_lines_of_uvicorn_have_fields() -> None:
 def test_console_handlers_give_way_and_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On the root and on web servers' loggers; files stay, and each line is shown once."""
     root, server = logging.getLogger(), logging.getLogger("uvicorn")
-    with emptied("", "uvicorn", "uvicorn.access"):
+    with emptied("", "uvicorn", "uvicorn.access", "uvicorn.error"):
         console, file = logging.StreamHandler(sys.stderr), logging.FileHandler(tmp_path / "a.log")
         memory = logging.StreamHandler(io.StringIO())
         rich: Any = type("RichHandler", (logging.Handler,), {"__module__": "rich.logging"})()

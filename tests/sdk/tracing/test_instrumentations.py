@@ -104,7 +104,7 @@ def instrumented(instrumentor: Any, **arguments: Any) -> Iterator[None]:
 def serving(app: FastAPI) -> Iterator[str]:
     """A real uvicorn in a thread."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 10

@@ -1,5 +1,5 @@
 """``python -m mirante`` is the ``mirante`` command."""
 
-from mirante.cli.main import main
+from mirante.cli.entry import run
 
-main()
+run()

@@ -17,6 +17,10 @@ class Exemplar(NamedTuple):
         labels: usually ``trace_id`` and ``span_id``.
         value: the observed value.
         timestamp: seconds since the Unix epoch, or None.
+
+    Example:
+        >>> Exemplar({"trace_id": "abc"}, 0.3)
+        Exemplar(labels={'trace_id': 'abc'}, value=0.3, timestamp=None)
     """
 
     labels: Mapping[str, str]
@@ -33,6 +37,10 @@ class Sample(NamedTuple):
         value: a float64.
         timestamp: seconds since the Unix epoch, or None when it is the time of collection.
         exemplar: an example behind the value, or None.
+
+    Example:
+        >>> Sample("up", {"job": "shop"}, 1.0).value
+        1.0
     """
 
     name: str
@@ -86,6 +94,10 @@ class MetricFamily:
         unit: the base unit, such as ``seconds``, or the empty string.
         samples: in the order in which they are exposed.
         native: series of native histograms, beside or instead of classic ones in ``samples``.
+
+    Example:
+        >>> MetricFamily("up", "gauge", samples=(Sample("up", {}, 1.0),)).samples[0].name
+        'up'
     """
 
     name: str

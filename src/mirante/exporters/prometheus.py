@@ -48,6 +48,10 @@ def start_http_server(
 
     Raises:
         OSError: the address cannot be listened on.
+
+    Example:
+        >>> server = start_http_server(0)
+        >>> server.close()
     """
 
     class Handler(_Handler):

@@ -32,6 +32,11 @@ class BoundHistogram(Child):
 
     Attributes:
         observe: records a value; see Observe.
+
+    Example:
+        >>> latency = Histogram("latency_seconds", "Latency.", labels=("route",)).labels("/")
+        >>> latency.observe(0.2)
+        DONE
     """
 
     __slots__ = ("counts", "examples", "native", "observe", "total")
@@ -187,6 +192,11 @@ class BoundSummary(Child):
 
     Attributes:
         observe: records a value, in the metric's base unit.
+
+    Example:
+        >>> size = Summary("body_bytes", "Size of bodies.", labels=("route",)).labels("/")
+        >>> size.observe(512)
+        DONE
     """
 
     __slots__ = ("counted", "observe", "sketch", "total")

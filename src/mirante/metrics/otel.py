@@ -294,6 +294,10 @@ def install(registry: Registry = REGISTRY, views: Sequence[View] = ()) -> None:
 
     A global provider that somebody else has set stays. Installing again changes the registry, and the views of metrics
     that are declared from now on.
+
+    Example:
+        >>> install()
+        >>> uninstall()
     """
     if _State.registry is not None:
         _State.registry.unregister(PROVIDER)
@@ -311,7 +315,12 @@ def install(registry: Registry = REGISTRY, views: Sequence[View] = ()) -> None:
 
 
 def uninstall() -> None:
-    """Put back what ``install`` found; meters that libraries keep go on counting, unseen."""
+    """Put back what ``install`` found; meters that libraries keep go on counting, unseen.
+
+    Example:
+        >>> install()
+        >>> uninstall()
+    """
     if _State.registry is not None:
         _State.registry.unregister(PROVIDER)
         _State.registry = None

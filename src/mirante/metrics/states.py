@@ -20,6 +20,13 @@ class BoundInfo(Child):
     Attributes:
         facts: the present ones.
         stamp: when they were set, in seconds since the Unix epoch; 0 for never.
+
+    Example:
+        >>> build = Info("build", "What runs.", labels=("part",)).labels("api")
+        >>> build.info({"version": "1.2"})
+        DONE
+        >>> dict(build.facts)
+        {'version': '1.2'}
     """
 
     __slots__ = ("_check", "facts", "stamp")
@@ -89,6 +96,13 @@ class BoundStateSet(Child):
     Attributes:
         current: the state in which it is.
         stamp: when that was set, in seconds since the Unix epoch; 0 for never.
+
+    Example:
+        >>> job = StateSet("job", "Of a job.", labels=("name",), states=("idle", "running")).labels("backup")
+        >>> job.state("running")
+        DONE
+        >>> job.current
+        'running'
     """
 
     __slots__ = ("_states", "current", "stamp")

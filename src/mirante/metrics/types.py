@@ -32,6 +32,13 @@ class BoundCounter(Child):
 
     Attributes:
         inc: adds an amount of zero or more (1 when not given); see Increment.
+
+    Example:
+        >>> web = Counter("orders_total", "Orders.", labels=("channel",)).labels("web")
+        >>> web.inc(2)
+        DONE
+        >>> web.value
+        2.0
     """
 
     __slots__ = ("example", "inc", "total")
@@ -136,7 +143,15 @@ class Counter(Instrument[BoundCounter]):
 
 
 class BoundGauge(Child):
-    """One series of a gauge."""
+    """One series of a gauge.
+
+    Example:
+        >>> depth = Gauge("queue_depth", "Waiting jobs.", labels=("queue",)).labels("mail")
+        >>> depth.set(7)
+        DONE
+        >>> depth.value
+        7.0
+    """
 
     __slots__ = ("function", "number")
 

@@ -20,6 +20,7 @@ from opentelemetry.context import (  # the key is private in name only: every in
 )
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.fork import watch
 from mirante._core.guard import REPORTER
 from mirante._core.model import MetricFamily, Sample
 from mirante._core.spool import Spool
@@ -27,7 +28,6 @@ from mirante.errors import DeliveryError, StoreError
 from mirante.formats.otlp_common import Scope, partial_success
 from mirante.formats.otlp_common import resource as encode_resource
 from mirante.formats.otlp_traces import encode_request, encode_span
-from mirante.tracing.fork import watch
 from mirante.tracing.spans import Span
 
 Send = Callable[[bytes, float], bytes]

@@ -9,8 +9,8 @@ from itertools import islice
 from opentelemetry.trace import SpanKind
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.fork import watch
 from mirante.errors import DeclarationError
-from mirante.tracing.fork import watch
 from mirante.tracing.sampling import TraceIdRatio
 from mirante.tracing.spans import Span, SpanSink
 

@@ -19,11 +19,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from mirante._core import fork
 from mirante._core.guard import REPORTER
 from mirante._core.spool import Spool
 from mirante.errors import DeliveryError, StoreError
 from mirante.exporters.otlp_traces import OtlpTraceSender
-from mirante.tracing import BatchExporter, Pipeline, TracerProvider, fork
+from mirante.tracing import BatchExporter, Pipeline, TracerProvider
 from mirante.tracing.provider import ProviderTracer
 from tests.sdk.tracing.receiver import Receiver
 

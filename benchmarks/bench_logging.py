@@ -126,7 +126,7 @@ def hung() -> tuple[float, float, dict[str, int]]:
         log.info("order_placed", order_id=number, customer="c-17", total=19.5)
         taken.append(time.perf_counter() - begun)
     assert run.exporter is not None
-    dropped = dict(run.exporter.queue.stats.dropped)
+    dropped = dict(run.exporter.stats.dropped)
     release.set()
     run.shutdown()
     taken.sort()

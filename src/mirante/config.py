@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
+from urllib.parse import unquote
 
+from mirante._core.guard import REPORTER
 from mirante.errors import ConfigError
 from mirante.formats.duration import parse_duration
 
@@ -80,6 +82,84 @@ def seconds(value: object) -> float:
 def milliseconds(value: object) -> float:
     """Seconds from a number of milliseconds, as ``OTEL_*`` variables have it."""
     return float(str(value)) / 1000
+
+
+def one_of(*known: str) -> Parser:
+    """A parser of names, in whatever case they are written.
+
+    Example:
+        >>> one_of("gzip", "none")(" GZIP ")
+        'gzip'
+    """
+
+    def parse(value: object) -> str:
+        name = str(value).strip().lower()
+        if name not in known:
+            raise ValueError(f"expected {' or '.join(known) if len(known) < 3 else 'one of ' + ', '.join(known)}")
+        return name
+
+    return parse
+
+
+def whole(least: int) -> Parser:
+    """A parser of whole numbers that are ``least`` or more.
+
+    Example:
+        >>> whole(1)("12")
+        12
+    """
+
+    def parse(value: object) -> int:
+        try:
+            number = int(str(value))
+        except ValueError:
+            number = least - 1
+        if isinstance(value, bool) or number < least:
+            raise ValueError(f"expected a whole number, {least} or more")
+        return number
+
+    return parse
+
+
+def headers(value: object) -> str:
+    """Headers as ``key=value,key=value``, percent-encoded; checked here, taken apart by ``header_map``."""
+    header_map(str(value))
+    return str(value)
+
+
+def header_map(text: str) -> dict[str, str]:
+    """Names to values.
+
+    Raises:
+        ValueError: a part is no ``key=value``.
+
+    Example:
+        >>> header_map("authorization=Bearer%20x,tenant=a")
+        {'authorization': 'Bearer x', 'tenant': 'a'}
+    """
+    found = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise ValueError("expected key=value,key=value")
+        found[unquote(key.strip()).lower()] = unquote(value.strip())
+    return found
+
+
+def lenient(name: str, parse: Parser, default: object) -> EnvName:
+    """A variable of OpenTelemetry's: what cannot be used is told and counts as not said, as its specification asks.
+
+    The same value in code, in the file or in one of our own variables is an error.
+    """
+
+    def read(value: object) -> object:
+        try:
+            return parse(value)
+        except ValueError as error:
+            REPORTER.warn(name, f"{name}={value!r} cannot be used and is ignored: {error}")
+            return default
+
+    return EnvName(name, read)
 
 
 def _boolean(value: object) -> bool:

@@ -29,7 +29,9 @@ def refused(response: bytes) -> tuple[int, str]:
     return (0, "a hint") if response == b"?" else (len(response), "")
 
 
-NUMBERS: Signal[int] = Signal("numbers", "some numbers", encode, lambda encoded: ",".join(encoded).encode(), refused)
+NUMBERS: Signal[int] = Signal(
+    "numbers", "some numbers", encode, bytes, lambda resource, encoded: ",".join(encoded).encode(), refused
+)
 
 
 class Destination:

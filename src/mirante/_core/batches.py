@@ -10,9 +10,9 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypedDict, TypeVar, Unpack
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.fork import watch
@@ -50,14 +50,16 @@ class Signal(Generic[T]):
         name: names the thread and the fault reports, such as ``logs``.
         noun: of many items, such as ``log records``; with underscores it is part of the metrics' names.
         encode: one item; may raise.
-        request: a whole request from encoded items.
+        resource: what the process says about itself, encoded; asked again in a forked child.
+        request: a whole request from that and encoded items.
         refused: how many items a response says were refused, and why.
     """
 
     name: str
     noun: str
     encode: Callable[[T], Any]
-    request: Callable[[Sequence[Any]], bytes]
+    resource: Callable[[], bytes]
+    request: Callable[[bytes, Sequence[Any]], bytes]
     refused: Callable[[bytes], tuple[int, str]]
 
 
@@ -69,7 +71,7 @@ class ExportStats:
         exported: taken by the destination.
         spooled: written to disk for later; counted as exported too when they are delivered.
         dropped: given up, by reason: ``queue_full``, ``rejected`` (the destination refused them), ``unreachable``
-            (tried for too long), ``spool_full``, ``unencodable``, ``shutdown``.
+            (tried for too long), ``spool_full``, ``unencodable``, ``shutdown``, ``fault`` (ours).
     """
 
     exported: int = 0
@@ -88,6 +90,28 @@ class _Body(NamedTuple):
     items: int
 
 
+class QueueOptions(TypedDict, total=False):
+    """How a queue behaves.
+
+    Attributes:
+        queue_size: items that wait at most; beyond it the newest are dropped.
+        batch_size: items in one request at most.
+        interval: seconds after which an incomplete batch is sent.
+        timeout: seconds that one request may take.
+        give_up_after: seconds for which a batch is tried again, where there is no spool.
+        spool: where batches wait on disk while the destination is away.
+        clock: the time.
+    """
+
+    queue_size: int
+    batch_size: int
+    interval: float
+    timeout: float
+    give_up_after: float
+    spool: Spool | None
+    clock: Clock
+
+
 class BatchQueue(Generic[T]):
     """Takes items and delivers them in batches.
 
@@ -97,48 +121,31 @@ class BatchQueue(Generic[T]):
     Args:
         signal: what it carries.
         send: hands one request over.
-        queue_size: items that wait at most; beyond it the newest are dropped.
-        batch_size: items in one request at most.
-        interval: seconds after which an incomplete batch is sent.
-        timeout: seconds that one request may take.
-        give_up_after: seconds for which a batch is tried again, where there is no spool.
-        spool: where batches wait on disk while the destination is away.
-        clock: the time.
+        options: 2,048 items wait, 512 go in a batch, every 5 seconds, for 10 seconds each, for a minute at most.
 
     Example:
-        >>> numbers = Signal("numbers", "numbers", encode=str, request=lambda all: ",".join(all).encode(),
+        >>> numbers = Signal("numbers", "numbers", encode=str, resource=lambda: b"all: ",
+        ...                  request=lambda resource, all: resource + ",".join(all).encode(),
         ...                  refused=lambda response: (0, ""))
         >>> sent = []
         >>> queue = BatchQueue(numbers, lambda body, timeout: sent.append(body) or b"")
         >>> queue.put(1); queue.put(2)
         >>> queue.shutdown(), sent
-        (True, [b'1,2'])
+        (True, [b'all: 1,2'])
     """
 
-    def __init__(
-        self,
-        signal: Signal[T],
-        send: Send,
-        *,
-        queue_size: int = 2048,
-        batch_size: int = 512,
-        interval: float = 5.0,
-        timeout: float = 10.0,
-        give_up_after: float = 60.0,
-        spool: Spool | None = None,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
+    def __init__(self, signal: Signal[T], send: Send, **options: Unpack[QueueOptions]) -> None:
         self._signal = signal
         self._where = f"{signal.name} export"
         self._send = send
-        self._queue_size = queue_size
-        self._batch_size = min(batch_size, queue_size)
-        self._interval = interval
-        self._timeout = timeout
-        self._give_up_after = give_up_after
-        self._clock = clock
+        self._queue_size = options.get("queue_size", 2048)
+        self._batch_size = min(options.get("batch_size", 512), self._queue_size)
+        self._interval = options.get("interval", 5.0)
+        self._timeout = options.get("timeout", 10.0)
+        self._give_up_after = options.get("give_up_after", 60.0)
+        self._clock = options.get("clock", SYSTEM_CLOCK)
         self._deadline: float | None = None  # set by shutdown
-        self._begin(spool)
+        self._begin(options.get("spool"))
         watch(self)
 
     def _begin(self, spool: Spool | None) -> None:
@@ -153,7 +160,9 @@ class BatchQueue(Generic[T]):
         self._wake.acquire()
         self._halt = threading.Event()
         self._flushes: deque[threading.Event] = deque()
-        self._in_flight: _Body | None = None
+        # Neither queued nor on disk, one at most: whoever pops it, the thread or shutdown, accounts for it.
+        self._in_flight: deque[_Body] = deque()
+        self._resource: bytes | None = None
         self._pause = 0.0  # seconds until the destination is tried again; 0 while it answers
         self._try_again = 0.0
 
@@ -227,15 +236,25 @@ class BatchQueue(Generic[T]):
 
     def _leave(self) -> bool:
         """Save or count what the thread did not get to."""
-        ended = self._thread is None or not self._thread.is_alive()
-        stuck = None if ended else self._in_flight
+        stuck = self._land()
         left = [*([stuck] if stuck else []), *self._bodies()]
         for body in left:
             self._keep(body, "shutdown")
-        if ended and self._spool is not None:
+        if self._thread is None:
+            self._close_spool()
+        return not left
+
+    def _land(self) -> _Body | None:
+        """Take what is in flight, unless it was taken."""
+        try:
+            return self._in_flight.pop()
+        except IndexError:
+            return None
+
+    def _close_spool(self) -> None:
+        if self._spool is not None:
             with suppress(StoreError):
                 self._spool.close()
-        return not left
 
     def _run(self) -> None:
         _here.delivering = True
@@ -247,24 +266,32 @@ class BatchQueue(Generic[T]):
             try:
                 self._cycle()
             except Exception as error:  # noqa: BLE001 - the thread outlives any fault of one batch
+                if lost := self._land():
+                    self.stats.drop("fault", lost.items)
                 REPORTER.fault(self._where, error)
             for _ in range(waiting):
                 self._flushes.popleft().set()
             if last:
+                self._close_spool()
                 return
 
     def _cycle(self) -> None:
         if self._spool is None:
             for body in self._bodies():
+                self._in_flight.append(body)
                 self._deliver(body)
             return
         for body in self._bodies():
-            if self._spool.waiting_records or not self._due() or not self._attempt(body):
+            self._in_flight.append(body)
+            sent = not self._spool.waiting_records and self._due() and self._attempt(body)
+            if self._land() and not sent:
                 self._keep(body, "spool_full")
         self._replay(self._spool)
 
     def _bodies(self) -> Iterator[_Body]:
         """Encode what is queued, a batch at a time."""
+        if self._resource is None:
+            self._resource = self._signal.resource()
         while self._queue:
             batch: list[T] = []
             with suppress(IndexError):
@@ -272,7 +299,7 @@ class BatchQueue(Generic[T]):
                     batch.append(self._queue.popleft())
             encoded = list(self._encoded(batch))
             if encoded:
-                yield _Body(self._signal.request(encoded), len(encoded))
+                yield _Body(self._signal.request(self._resource, encoded), len(encoded))
 
     def _encoded(self, batch: Iterable[T]) -> Iterator[Any]:
         for item in batch:
@@ -286,38 +313,27 @@ class BatchQueue(Generic[T]):
         """Try until it is taken or refused, shutdown asks to hurry, or it was tried for long enough."""
         until = self._clock.monotonic() + self._give_up_after
         while not self._attempt(body):
-            if self._halt.is_set():
-                self.stats.drop("shutdown", body.items)
+            late = self._clock.monotonic() + self._pause > until
+            if late or self._halt.is_set():
+                if self._land():
+                    self.stats.drop("shutdown" if self._halt.is_set() else "unreachable", body.items)
                 return
-            if self._clock.monotonic() + self._pause > until:
-                self.stats.drop("unreachable", body.items)
-                return
-            with self._flying(body):
-                self._halt.wait(self._pause)
-
-    @contextmanager
-    def _flying(self, body: _Body) -> Iterator[None]:
-        self._in_flight = body
-        try:
-            yield
-        finally:
-            self._in_flight = None
+            self._halt.wait(self._pause)
+        self._land()
 
     def _attempt(self, body: _Body) -> bool:
         """Try once; false where trying again may help."""
-        with self._flying(body):
-            try:
-                response = self._send(body.data, self._patience())
-            except DeliveryError as error:
-                if not error.permanent:
-                    self._back_off(error)
-                    return False
-                self.stats.drop("rejected", body.items)
-                REPORTER.warn(self._where, f"{body.items} {self._signal.noun} were refused and dropped: {error}")
-                response = None
-        self._pause = 0.0
-        if response is not None:
+        try:
+            response = self._send(body.data, self._patience())
+        except DeliveryError as error:
+            if not error.permanent:
+                self._back_off(error)
+                return False
+            self.stats.drop("rejected", body.items)
+            REPORTER.warn(self._where, f"{body.items} {self._signal.noun} were refused and dropped: {error}")
+        else:
             self._count(body.items, response)
+        self._pause = 0.0
         return True
 
     def _count(self, items: int, response: bytes) -> None:
@@ -360,11 +376,16 @@ class BatchQueue(Generic[T]):
 
     def _replay(self, spool: Spool) -> None:
         while spool.waiting_records and self._due() and not (self._halt.is_set() and self._hurried()):
-            batch = spool.read(max_records=1)
-            for record in batch.records:
-                if not self._attempt(_Body(record[4:], int.from_bytes(record[:4], "big"))):
-                    return
-            spool.commit(batch.end)
+            try:
+                batch = spool.read(max_records=1)
+                for record in batch.records:
+                    if not self._attempt(_Body(record[4:], int.from_bytes(record[:4], "big"))):
+                        return
+                spool.commit(batch.end)
+            except StoreError as error:
+                told = f"{error}; what it holds is sent when it can be read again"
+                REPORTER.warn(f"{self._signal.name} spool", told)
+                return
 
     def _hurried(self) -> bool:
         return self._deadline is not None and self._clock.monotonic() >= self._deadline

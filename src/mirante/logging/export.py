@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Unpack
 
-from mirante._core.batches import BatchQueue, Send, Signal, delivering
-from mirante._core.fork import watch
-from mirante._core.spool import Spool
+from mirante._core.batches import BatchQueue, QueueOptions, Send, Signal, delivering
 from mirante.formats.otlp_common import partial_success
 from mirante.formats.otlp_common import resource as encode_resource
 from mirante.formats.otlp_logs import encode_log, encode_request
 from mirante.logging.line import LogLine, level_name
 
 
-class LogExporter:
+class LogExporter(BatchQueue[LogLine]):
     """A sink that delivers lines as OTLP logs; never waits.
 
     What a delivery thread itself logs stays out, or the report of a failed delivery would be the next one's cargo; such
@@ -23,63 +21,30 @@ class LogExporter:
     Args:
         send: hands one request over.
         resource: attributes of the process; asked again in a forked child.
-        queue_size: lines that wait at most; beyond it the newest are dropped.
-        batch_size: lines in one request at most.
-        interval: seconds after which an incomplete batch is sent.
-        timeout: seconds that one request may take.
-        spool: where batches wait on disk while the destination is away.
-
-    Attributes:
-        queue: where lines wait, and its counts.
+        options: of the queue, see QueueOptions.
 
     Example:
         >>> sent = []
         >>> exporter = LogExporter(lambda body, timeout: sent.append(body) or b"", dict)
         >>> exporter(LogLine(0, 20, "shop", {"event": "sold"}))
-        >>> exporter.queue.shutdown(), len(sent)
+        >>> exporter.shutdown(), len(sent)
         (True, 1)
     """
 
     def __init__(
-        self,
-        send: Send,
-        resource: Callable[[], Mapping[str, object]],
-        *,
-        queue_size: int = 2048,
-        batch_size: int = 512,
-        interval: float = 1.0,
-        timeout: float = 10.0,
-        spool: Spool | None = None,
+        self, send: Send, resource: Callable[[], Mapping[str, object]], **options: Unpack[QueueOptions]
     ) -> None:
-        self._resource = resource
-        self.after_fork()
-        watch(self)
-        signal = Signal("logs", "log records", encode_line, self._request, partial_success)
-        self.queue: BatchQueue[LogLine] = BatchQueue(
-            signal,
-            send,
-            queue_size=queue_size,
-            batch_size=batch_size,
-            interval=interval,
-            timeout=timeout,
-            spool=spool,
+        signal = Signal(
+            "logs", "log records", encode_line, lambda: encode_resource(resource()), encode_request, partial_success
         )
-
-    def after_fork(self) -> None:
-        """A forked child is a resource of its own."""
-        self._encoded: bytes | None = None
+        super().__init__(signal, send, **options)
 
     def __call__(self, line: LogLine) -> None:
         """Queue one line."""
         if delivering():
-            self.queue.stats.drop("recursive")
+            self.stats.drop("recursive")
             return
-        self.queue.put(line)
-
-    def _request(self, records: Sequence[Any]) -> bytes:
-        if self._encoded is None:
-            self._encoded = encode_resource(self._resource())
-        return encode_request(self._encoded, records)
+        self.put(line)
 
 
 def encode_line(line: LogLine) -> tuple[str, bytes]:

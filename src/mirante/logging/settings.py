@@ -1,46 +1,14 @@
-"""What can be said about logging, and the variables of the OpenTelemetry specification that say it too.
-
-A variable of OpenTelemetry's whose value nobody can use is told once and ignored, as its specification asks; the same
-value in code, in the file or in one of our own variables is an error.
-"""
+"""What can be said about logging, and the variables of the OpenTelemetry specification that say it too."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from mirante._core.guard import REPORTER
-from mirante.config import EnvName, milliseconds, setting
+from mirante.config import headers, lenient, milliseconds, one_of, setting, whole
 from mirante.logging.levels import parse_levels
 from mirante.logging.line import level_name, level_number
-
-T = TypeVar("T")
-
-
-def _one_of(*known: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        name = str(value).strip().lower()
-        if name not in known:
-            raise ValueError(f"expected {' or '.join(known)}")
-        return name
-
-    return parse
-
-
-def _count(least: int) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        try:
-            number = int(str(value))
-        except ValueError:
-            number = -1
-        if isinstance(value, bool) or number < least:
-            raise ValueError(f"expected a whole number, {least} or more")
-        return number
-
-    return parse
 
 
 def _level(value: object) -> str:
@@ -55,22 +23,10 @@ def _regex(value: object) -> str:
     return str(value)
 
 
-def _lenient(name: str, parse: Callable[[Any], T], default: T) -> EnvName:
-    """A variable of OpenTelemetry's: what cannot be used is told and counts as not said."""
-
-    def read(value: object) -> T:
-        try:
-            return parse(value)
-        except ValueError as error:
-            REPORTER.warn(name, f"{name}={value!r} cannot be used and is ignored: {error}")
-            return default
-
-    return EnvName(name, read)
-
-
-_exporter = _one_of("otlp", "none")
-_positive = _count(1)
-_any_count = _count(0)
+_exporter = one_of("otlp", "none")
+_compression = one_of("gzip", "none")
+_positive = whole(1)
+_any_count = whole(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +38,10 @@ class LoggingSettings:
     log_format: str = setting(
         "auto",
         "How lines are shown: `json`, `console` or `auto`, which is `console` on a terminal.",
-        parse=_one_of("auto", "json", "console"),
+        parse=one_of("auto", "json", "console"),
     )
     log_stream: str = setting(
-        "stderr", "Where lines are shown: `stderr`, `stdout` or `none`.", parse=_one_of("stderr", "stdout", "none")
+        "stderr", "Where lines are shown: `stderr`, `stdout` or `none`.", parse=one_of("stderr", "stdout", "none")
     )
     log_capture: bool = setting(True, "Whether the standard library's loggers write to the same places.")
     log_warnings: bool = setting(True, "Whether Python's warnings are logged.")
@@ -108,7 +64,7 @@ class LoggingSettings:
     logs_exporter: str = setting(
         "otlp",
         "Where lines go besides: `otlp` or `none`.",
-        env=(_lenient("OTEL_LOGS_EXPORTER", _exporter, "otlp"),),
+        env=(lenient("OTEL_LOGS_EXPORTER", _exporter, "otlp"),),
         parse=_exporter,
     )
     logs_endpoint: str | None = setting(
@@ -116,28 +72,52 @@ class LoggingSettings:
         "The whole URL that takes logs; the server's `/v1/logs` when not given.",
         env=("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",),
     )
+    logs_headers: str = setting(
+        "",
+        "Headers sent with log lines, as `key=value,key=value`, percent-encoded.",
+        env=(
+            lenient("OTEL_EXPORTER_OTLP_LOGS_HEADERS", headers, ""),
+            lenient("OTEL_EXPORTER_OTLP_HEADERS", headers, ""),
+        ),
+        parse=headers,
+    )
+    logs_compression: str = setting(
+        "gzip",
+        "Compression of what is sent: `gzip` or `none`.",
+        env=(
+            lenient("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", _compression, "gzip"),
+            lenient("OTEL_EXPORTER_OTLP_COMPRESSION", _compression, "gzip"),
+        ),
+        parse=_compression,
+    )
     logs_timeout: float = setting(
         10.0,
         "Seconds that one delivery of log lines may take.",
         env=(
-            _lenient("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", milliseconds, 10.0),
-            _lenient("OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds, 10.0),
+            lenient("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", milliseconds, 10.0),
+            lenient("OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds, 10.0),
         ),
     )
     logs_interval: float = setting(
         1.0,
         "Seconds after which an incomplete batch of log lines is sent.",
-        env=(_lenient("OTEL_BLRP_SCHEDULE_DELAY", milliseconds, 1.0),),
+        env=(lenient("OTEL_BLRP_SCHEDULE_DELAY", milliseconds, 1.0),),
     )
     logs_queue_size: int = setting(
         2048,
         "Log lines that wait to be sent at most; further ones are dropped and counted.",
-        env=(_lenient("OTEL_BLRP_MAX_QUEUE_SIZE", _positive, 2048),),
+        env=(lenient("OTEL_BLRP_MAX_QUEUE_SIZE", _positive, 2048),),
         parse=_positive,
     )
     logs_batch_size: int = setting(
         512,
         "Log lines in one request at most.",
-        env=(_lenient("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", _positive, 512),),
+        env=(lenient("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", _positive, 512),),
         parse=_positive,
+    )
+    logs_spool: Path | None = setting(
+        None, "Directory in which log lines wait while the server is away; without it they wait in memory for a minute."
+    )
+    logs_spool_bytes: int = setting(
+        256 << 20, "Bytes that waiting log lines may take on disk; beyond it the oldest are dropped.", parse=_positive
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, cast
 
 from mirante._core.batches import Send
-from mirante._core.spool import Spool
+from mirante._core.spool_slots import open_spool
 from mirante.logging.export import LogExporter
 from mirante.logging.files import FileOutput
 from mirante.logging.formatter import ConsoleFormatter, Formatter, JsonFormatter
@@ -39,7 +39,7 @@ class Logging:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Send what was logged by now; false when that takes longer than ``timeout`` seconds."""
-        return self.exporter is None or self.exporter.queue.flush(timeout)
+        return self.exporter is None or self.exporter.flush(timeout)
 
     def shutdown(self, timeout: float = 2.0) -> bool:
         """Put the standard library's logging back, deliver what is left and end; false when something was left."""
@@ -48,23 +48,16 @@ class Logging:
         for sink in self._sinks:
             if isinstance(sink, FileOutput):
                 sink.close()
-        return self.exporter is None or self.exporter.queue.shutdown(timeout)
+        return self.exporter is None or self.exporter.shutdown(timeout)
 
 
-def start(
-    settings: LoggingSettings,
-    send: Send | None,
-    resource: Callable[[], Mapping[str, object]],
-    *,
-    spool: Spool | None = None,
-) -> Logging:
+def start(settings: LoggingSettings, send: Send | None, resource: Callable[[], Mapping[str, object]]) -> Logging:
     """Begin to show, keep and deliver lines, process-wide.
 
     Args:
         settings: what was configured.
         send: hands one request over; None, or ``logs_exporter = none``, exports nothing.
         resource: attributes of this process; asked again in a forked child.
-        spool: where batches wait on disk while the destination is away.
 
     Raises:
         DeclarationError: limits of the settings contradict each other.
@@ -93,7 +86,7 @@ def start(
             batch_size=settings.logs_batch_size,
             interval=settings.logs_interval,
             timeout=settings.logs_timeout,
-            spool=spool,
+            spool=open_spool(settings.logs_spool, "logs", settings.logs_spool_bytes),
         )
         sinks.append(exporter)
     use(Pipeline(sinks, redactor=redactor(settings), repeats=repeats(settings)))

@@ -2,7 +2,7 @@
 
 from mirante.tracing.attributes import SpanLimits
 from mirante.tracing.decorator import span
-from mirante.tracing.export import BatchExporter
+from mirante.tracing.export import SpanExporter
 from mirante.tracing.process import PROVIDER, install, uninstall
 from mirante.tracing.provider import Pipeline, TracerProvider
 from mirante.tracing.sampling import AlwaysOff, AlwaysOn, ParentBased, RateLimited, Sampler, Sampling, TraceIdRatio
@@ -13,7 +13,7 @@ from mirante.tracing.tail import TailSampling
 from mirante.tracing.tracer import Tracer
 
 __all__ = [
-    "PROVIDER", "AlwaysOff", "AlwaysOn", "BatchExporter", "Event", "ParentBased", "Pipeline", "RateLimited", "Sampler",
+    "PROVIDER", "AlwaysOff", "AlwaysOn", "SpanExporter", "Event", "ParentBased", "Pipeline", "RateLimited", "Sampler",
     "Sampling", "Span", "SpanLimits", "SpanLink", "TailSampling", "TraceIdRatio", "Tracer", "TracerProvider", "Tracing",
     "TracingSettings", "install", "span", "start", "uninstall",
 ]  # fmt: skip

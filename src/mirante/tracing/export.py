@@ -1,89 +1,29 @@
-"""Spans on their way out: a bounded queue, and a daemon thread that encodes and delivers.
-
-Ending a span appends it to the queue and never waits. Whatever happens to the destination, the queue has its size, one
-encoded batch is in flight, and every span that is given up is counted by its reason.
-"""
+"""Spans as OTLP, through the bounded queue that all signals share."""
 
 from __future__ import annotations
 
-import random
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Unpack
 
-from opentelemetry import context as otel_context
-from opentelemetry.context import (  # the key is private in name only: every instrumentation looks at it
-    _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESS,
-)
-
-from mirante._core.clock import SYSTEM_CLOCK, Clock
-from mirante._core.fork import watch
-from mirante._core.guard import REPORTER
-from mirante._core.model import MetricFamily, Sample
-from mirante._core.spool import Spool
-from mirante.errors import DeliveryError, StoreError
+from mirante._core.batches import BatchQueue, QueueOptions, Send, Signal
 from mirante.formats.otlp_common import Scope, partial_success
 from mirante.formats.otlp_common import resource as encode_resource
 from mirante.formats.otlp_traces import encode_request, encode_span
 from mirante.tracing.spans import Span
 
-Send = Callable[[bytes, float], bytes]
-"""Sends a body within about so many seconds and returns the response; raises DeliveryError."""
 
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 30.0
-
-
-@dataclass(slots=True)
-class ExportStats:
-    """Counts of spans since the start, or since the fork.
-
-    Attributes:
-        exported: taken by the destination.
-        spooled: written to disk for later; counted as exported too when they are delivered.
-        dropped: given up, by reason: ``queue_full``, ``rejected`` (the destination refused them), ``unreachable``
-            (tried for too long), ``spool_full``, ``unencodable``, ``shutdown``, ``fault`` (ours).
-    """
-
-    exported: int = 0
-    spooled: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count what is given up."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + count
-
-
-class _Body(NamedTuple):
-    """An encoded request and the number of spans in it."""
-
-    data: bytes
-    spans: int
-
-
-class BatchExporter:
-    """Takes ended spans and delivers them in batches; the ``sink`` of a pipeline.
-
-    The thread is started by the first span, so that a process that forks before has none, and a forked child that
-    records gets its own.
+class SpanExporter(BatchQueue[Span]):
+    """Takes ended spans and delivers them in batches; the ``sink`` of a pipeline. Ending a span never waits for it.
 
     Args:
         send: hands one request over.
         resource: attributes of the process that all spans belong to; asked again in a forked child.
-        queue_size: spans that wait at most; beyond it the newest are dropped.
-        batch_size: spans in one request at most.
-        interval: seconds after which an incomplete batch is sent.
-        timeout: seconds that one request may take.
-        give_up_after: seconds for which a batch is tried again, where there is no spool.
-        spool: where batches wait on disk while the destination is away.
+        options: of the queue, see QueueOptions.
 
     Example:
         >>> from mirante.tracing import Pipeline, TracerProvider
         >>> sent = []
-        >>> exporter = BatchExporter(lambda body, timeout: sent.append(body) or b"", dict)
+        >>> exporter = SpanExporter(lambda body, timeout: sent.append(body) or b"", dict)
         >>> with TracerProvider(Pipeline(sink=exporter)).get_tracer("shop").start_as_current_span("sell"):
         ...     pass
         >>> exporter.shutdown()
@@ -93,282 +33,14 @@ class BatchExporter:
     """
 
     def __init__(
-        self,
-        send: Send,
-        resource: Callable[[], Mapping[str, object]],
-        *,
-        queue_size: int = 2048,
-        batch_size: int = 512,
-        interval: float = 5.0,
-        timeout: float = 10.0,
-        give_up_after: float = 60.0,
-        spool: Spool | None = None,
-        clock: Clock = SYSTEM_CLOCK,
+        self, send: Send, resource: Callable[[], Mapping[str, object]], **options: Unpack[QueueOptions]
     ) -> None:
-        self._send = send
-        self._resource = resource
-        self._queue_size = queue_size
-        self._batch_size = min(batch_size, queue_size)
-        self._interval = interval
-        self._timeout = timeout
-        self._give_up_after = give_up_after
-        self._clock = clock
-        self._deadline: float | None = None  # set by shutdown
-        self._begin(spool)
-        watch(self)
+        signal = Signal("traces", "spans", encode, lambda: encode_resource(resource()), encode_request, partial_success)
+        super().__init__(signal, send, **options)
 
-    def _begin(self, spool: Spool | None) -> None:
-        self.stats = ExportStats()
-        self._queue: deque[Span] = deque()
-        self._spool = spool
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-        # Released to wake the thread: unlike an Event's, a bare lock's release never waits, not even when a signal
-        # handler or a finalizer of this very thread interrupts it.
-        self._wake = threading.Lock()
-        self._wake.acquire()
-        self._halt = threading.Event()
-        self._flushes: deque[threading.Event] = deque()
-        # Neither queued nor on disk, one at most: whoever pops it, the thread or shutdown, accounts for it.
-        self._in_flight: deque[_Body] = deque()
-        self._encoded_resource: bytes | None = None
-        self._pause = 0.0  # seconds until the destination is tried again; 0 while it answers
-        self._try_again = 0.0
+    __call__ = BatchQueue.put
 
-    def after_fork(self) -> None:
-        """Leave to the parent what it has queued and spooled, and begin anew without a thread."""
-        self._begin(None)
 
-    def __call__(self, span: Span) -> None:
-        """Queue a span; never waits and never raises."""
-        queue = self._queue
-        if self._deadline is not None:
-            self.stats.drop("shutdown")
-            return
-        if len(queue) >= self._queue_size:
-            self.stats.drop("queue_full")
-            return
-        queue.append(span)
-        if self._thread is None:
-            self._start()
-        if len(queue) == self._batch_size:
-            self._rouse()
-
-    def _rouse(self) -> None:
-        with suppress(RuntimeError):  # it was awake already
-            self._wake.release()
-
-    def _start(self) -> None:
-        if not self._starting.acquire(blocking=False):
-            return  # another thread is at it, or it was done
-        thread = threading.Thread(target=self._run, name="mirante-traces", daemon=True)
-        try:
-            thread.start()
-            self._thread = thread
-        except (
-            RuntimeError
-        ):  # no threads at the interpreter's end, or the system has no more: the next span tries again
-            self._starting.release()
-
-    def flush(self, timeout: float = 10.0) -> bool:
-        """Send now what is queued.
-
-        Args:
-            timeout: seconds to wait.
-
-        Returns:
-            Whether all that was queued has been dealt with by then: delivered, spooled, or given up and counted.
-        """
-        if self._thread is None:
-            return not self._queue
-        done = threading.Event()
-        self._flushes.append(done)
-        self._rouse()
-        return done.wait(timeout)
-
-    def shutdown(self, timeout: float = 2.0) -> bool:
-        """Deliver what is queued, then end the thread; from now on spans are dropped.
-
-        Args:
-            timeout: seconds after which the process may go on; what is left is spooled, or dropped and counted.
-
-        Returns:
-            Whether nothing was left.
-        """
-        if self._deadline is not None:
-            return True
-        self._deadline = self._clock.monotonic() + timeout
-        self._halt.set()
-        self._rouse()
-        if self._thread is not None:
-            self._thread.join(timeout)
-        return self._leave()
-
-    def _leave(self) -> bool:
-        """Save or count what the thread did not get to."""
-        stuck = self._land()
-        left = [*([stuck] if stuck else []), *self._bodies()]
-        for body in left:
-            self._keep(body, "shutdown")
-        if self._thread is None:
-            self._close_spool()
-        return not left
-
-    def _land(self) -> _Body | None:
-        """Take what is in flight, unless it was taken."""
-        try:
-            return self._in_flight.pop()
-        except IndexError:
-            return None
-
-    def _close_spool(self) -> None:
-        if self._spool is not None:
-            with suppress(StoreError):
-                self._spool.close()
-
-    def _run(self) -> None:
-        # Spans of our own requests would feed themselves.
-        otel_context.attach(otel_context.set_value(SUPPRESS, True))
-        while True:
-            self._wake.acquire(timeout=self._interval)
-            last = self._halt.is_set()
-            waiting = len(self._flushes)
-            try:
-                self._cycle()
-            except Exception as error:  # noqa: BLE001 - the thread outlives any fault of one batch
-                if lost := self._land():
-                    self.stats.drop("fault", lost.spans)
-                REPORTER.fault("traces export", error)
-            for _ in range(waiting):
-                self._flushes.popleft().set()
-            if last:
-                self._close_spool()
-                return
-
-    def _cycle(self) -> None:
-        if self._spool is None:
-            for body in self._bodies():
-                self._in_flight.append(body)
-                self._deliver(body)
-            return
-        for body in self._bodies():
-            self._in_flight.append(body)
-            sent = not self._spool.waiting_records and self._due() and self._attempt(body)
-            if self._land() and not sent:
-                self._keep(body, "spool_full")
-        self._replay(self._spool)
-
-    def _bodies(self) -> Iterator[_Body]:
-        """Encode what is queued, a batch at a time."""
-        if self._encoded_resource is None:
-            self._encoded_resource = encode_resource(self._resource())
-        while self._queue:
-            batch: list[Span] = []
-            with suppress(IndexError):
-                while len(batch) < self._batch_size:
-                    batch.append(self._queue.popleft())
-            encoded = list(self._encoded(batch))
-            if encoded:
-                yield _Body(encode_request(self._encoded_resource, encoded), len(encoded))
-
-    def _encoded(self, batch: Iterable[Span]) -> Iterator[tuple[Scope, bytes]]:
-        for span in batch:
-            try:
-                yield span.scope, encode_span(span)
-            except Exception as error:  # noqa: BLE001 - one broken span must not take its neighbours along
-                self.stats.drop("unencodable")
-                REPORTER.warn("traces export", f"the span {span.name!r} cannot be encoded and was dropped: {error!r}")
-
-    def _deliver(self, body: _Body) -> None:
-        """Try until it is taken or refused, shutdown asks to hurry, or it was tried for long enough."""
-        until = self._clock.monotonic() + self._give_up_after
-        while not self._attempt(body):
-            late = self._clock.monotonic() + self._pause > until
-            if late or self._halt.is_set():
-                if self._land():
-                    self.stats.drop("shutdown" if self._halt.is_set() else "unreachable", body.spans)
-                return
-            self._halt.wait(self._pause)
-        self._land()
-
-    def _attempt(self, body: _Body) -> bool:
-        """Try once; false where trying again may help."""
-        try:
-            response = self._send(body.data, self._patience())
-        except DeliveryError as error:
-            if not error.permanent:
-                self._back_off(error)
-                return False
-            self.stats.drop("rejected", body.spans)
-            REPORTER.warn("traces export", f"{body.spans} spans were refused and dropped: {error}")
-        else:
-            self._count(body.spans, response)
-        self._pause = 0.0
-        return True
-
-    def _count(self, spans: int, response: bytes) -> None:
-        refused, reason = partial_success(response)
-        self.stats.exported += max(0, spans - refused)
-        if refused:
-            self.stats.drop("rejected", refused)
-        if refused or reason:
-            REPORTER.warn(
-                "traces export", f"the server refused {refused} of {spans} spans: {reason or 'no reason given'}"
-            )
-
-    def _patience(self) -> float:
-        if self._deadline is None:
-            return self._timeout
-        return max(0.05, min(self._timeout, self._deadline - self._clock.monotonic()))
-
-    def _back_off(self, error: DeliveryError) -> None:
-        pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
-        if error.retry_after is not None:
-            pause = max(pause, min(error.retry_after, 2 * _LONGEST_PAUSE))
-        self._pause = pause
-        # Spread, so that a fleet of processes does not come back at the same instant.
-        self._try_again = self._clock.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311
-        REPORTER.warn("traces export", f"{error}; trying again")
-
-    def _due(self) -> bool:
-        return not self._pause or self._clock.monotonic() >= self._try_again
-
-    def _keep(self, body: _Body, otherwise: str) -> None:
-        """Write to disk, or count as dropped."""
-        if self._spool is None:
-            self.stats.drop(otherwise, body.spans)
-            return
-        try:
-            self._spool.append([body.spans.to_bytes(4, "big") + body.data])
-            self.stats.spooled += body.spans
-        except StoreError as error:
-            self.stats.drop("spool_full", body.spans)
-            REPORTER.warn("traces export", f"{body.spans} spans were dropped: {error}")
-
-    def _replay(self, spool: Spool) -> None:
-        while spool.waiting_records and self._due() and not (self._halt.is_set() and self._hurried()):
-            try:
-                batch = spool.read(max_records=1)
-                for record in batch.records:
-                    if not self._attempt(_Body(record[4:], int.from_bytes(record[:4], "big"))):
-                        return
-                spool.commit(batch.end)
-            except StoreError as error:
-                REPORTER.warn("traces spool", f"{error}; what it holds is sent when it can be read again")
-                return
-
-    def _hurried(self) -> bool:
-        return self._deadline is not None and self._clock.monotonic() >= self._deadline
-
-    def collect(self) -> Iterable[MetricFamily]:
-        """The counts as metrics."""
-        stats = self.stats
-        dropped = tuple(
-            Sample("mirante_spans_dropped_total", {"reason": reason}, count)
-            for reason, count in sorted(stats.dropped.copy().items())
-        )
-        exported = (Sample("mirante_spans_exported_total", {}, stats.exported),)
-        waiting = (Sample("mirante_spans_queued", {}, len(self._queue)),)
-        yield MetricFamily("mirante_spans_exported", "counter", "Spans that the destination has taken.", "", exported)
-        yield MetricFamily("mirante_spans_dropped", "counter", "Spans that were given up, by reason.", "", dropped)
-        yield MetricFamily("mirante_spans_queued", "gauge", "Spans that wait to be sent.", "", waiting)
+def encode(span: Span) -> tuple[Scope, bytes]:
+    """The span's scope, and the span as a ``Span`` message."""
+    return span.scope, encode_span(span)

@@ -1,22 +1,14 @@
-"""What can be said about tracing, and the variables of the OpenTelemetry specification that say it too.
-
-A variable of OpenTelemetry's whose value nobody can use is told once and ignored, as its specification asks; the same
-value in code, in the file or in one of our own variables is an error.
-"""
+"""What can be said about tracing, and the variables of the OpenTelemetry specification that say it too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import Any
 
-from mirante._core.guard import REPORTER
-from mirante.config import EnvName, milliseconds, setting
+from mirante.config import headers, lenient, milliseconds, one_of, setting, whole
 from mirante.errors import ConfigError
-
-T = TypeVar("T")
 
 SAMPLERS = (
     "always_on", "always_off", "traceidratio", "rate_limited", "tail", "parentbased_always_on",
@@ -24,41 +16,11 @@ SAMPLERS = (
 )  # fmt: skip
 
 
-def _sampler(value: object) -> str:
-    name = str(value).strip().lower()
-    if name not in SAMPLERS:
-        raise ValueError(f"expected one of {', '.join(SAMPLERS)}")
-    return name
-
-
-def _count(value: object) -> int:
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = -1
-    if isinstance(value, bool) or number < 0:
-        raise ValueError("expected a whole number that is not negative")
-    return number
-
-
-def _positive(value: object) -> int:
-    if (number := _count(value)) == 0:
-        raise ValueError("expected a whole number above 0")
-    return number
-
-
-def _compression(value: object) -> str:
-    name = str(value).strip().lower()
-    if name not in ("gzip", "none"):
-        raise ValueError("expected gzip or none")
-    return name
-
-
-def _exporter(value: object) -> str:
-    name = str(value).strip().lower()
-    if name not in ("otlp", "none"):
-        raise ValueError("expected otlp or none")
-    return name
+_sampler = one_of(*SAMPLERS)
+_exporter = one_of("otlp", "none")
+_compression = one_of("gzip", "none")
+_count = whole(0)
+_positive = whole(1)
 
 
 def _number(value: object) -> str:
@@ -66,46 +28,8 @@ def _number(value: object) -> str:
     return str(value)
 
 
-def headers(value: object) -> str:
-    """Headers as ``key=value,key=value``, percent-encoded; checked here, taken apart by ``header_map``."""
-    header_map(str(value))
-    return str(value)
-
-
-def header_map(text: str) -> dict[str, str]:
-    """Names to values.
-
-    Raises:
-        ValueError: a part is no ``key=value``.
-
-    Example:
-        >>> header_map("authorization=Bearer%20x,tenant=a")
-        {'authorization': 'Bearer x', 'tenant': 'a'}
-    """
-    found = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise ValueError("expected key=value,key=value")
-        found[unquote(key.strip()).lower()] = unquote(value.strip())
-    return found
-
-
-def _lenient(name: str, parse: Callable[[Any], T], default: T) -> EnvName:
-    """A variable of OpenTelemetry's: what cannot be used is told and counts as not said."""
-
-    def read(value: object) -> T:
-        try:
-            return parse(value)
-        except ValueError as error:
-            REPORTER.warn(name, f"{name}={value!r} cannot be used and is ignored: {error}")
-            return default
-
-    return EnvName(name, read)
-
-
 def _limit(default: int | None, help: str, *names: str) -> Any:  # noqa: ANN401 - a dataclass field stands in for any type
-    return setting(default, help, env=tuple(_lenient(name, _count, default) for name in names), parse=_count)
+    return setting(default, help, env=tuple(lenient(name, _count, default) for name in names), parse=_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +39,7 @@ class TracingSettings:
     traces_exporter: str = setting(
         "otlp",
         "Where spans go: `otlp` or `none`.",
-        env=(_lenient("OTEL_TRACES_EXPORTER", _exporter, "otlp"),),
+        env=(lenient("OTEL_TRACES_EXPORTER", _exporter, "otlp"),),
         parse=_exporter,
     )
     traces_endpoint: str | None = setting(
@@ -127,8 +51,8 @@ class TracingSettings:
         "",
         "Headers sent with traces, as `key=value,key=value`, percent-encoded.",
         env=(
-            _lenient("OTEL_EXPORTER_OTLP_TRACES_HEADERS", headers, ""),
-            _lenient("OTEL_EXPORTER_OTLP_HEADERS", headers, ""),
+            lenient("OTEL_EXPORTER_OTLP_TRACES_HEADERS", headers, ""),
+            lenient("OTEL_EXPORTER_OTLP_HEADERS", headers, ""),
         ),
         parse=headers,
     )
@@ -136,8 +60,8 @@ class TracingSettings:
         "gzip",
         "Compression of what is sent: `gzip` or `none`.",
         env=(
-            _lenient("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", _compression, "gzip"),
-            _lenient("OTEL_EXPORTER_OTLP_COMPRESSION", _compression, "gzip"),
+            lenient("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", _compression, "gzip"),
+            lenient("OTEL_EXPORTER_OTLP_COMPRESSION", _compression, "gzip"),
         ),
         parse=_compression,
     )
@@ -145,25 +69,25 @@ class TracingSettings:
         10.0,
         "Seconds that one delivery of spans may take.",
         env=(
-            _lenient("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", milliseconds, 10.0),
-            _lenient("OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds, 10.0),
+            lenient("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", milliseconds, 10.0),
+            lenient("OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds, 10.0),
         ),
     )
     traces_interval: float = setting(
         5.0,
         "Seconds after which an incomplete batch of spans is sent.",
-        env=(_lenient("OTEL_BSP_SCHEDULE_DELAY", milliseconds, 5.0),),
+        env=(lenient("OTEL_BSP_SCHEDULE_DELAY", milliseconds, 5.0),),
     )
     traces_queue_size: int = setting(
         2048,
         "Spans that wait to be sent at most; further ones are dropped and counted.",
-        env=(_lenient("OTEL_BSP_MAX_QUEUE_SIZE", _positive, 2048),),
+        env=(lenient("OTEL_BSP_MAX_QUEUE_SIZE", _positive, 2048),),
         parse=_positive,
     )
     traces_batch_size: int = setting(
         512,
         "Spans in one request at most.",
-        env=(_lenient("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _positive, 512),),
+        env=(lenient("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _positive, 512),),
         parse=_positive,
     )
     traces_spool: Path | None = setting(
@@ -175,13 +99,13 @@ class TracingSettings:
     traces_sampler: str = setting(
         "parentbased_always_on",
         f"Which traces are recorded: {', '.join(f'`{name}`' for name in SAMPLERS)}.",
-        env=(_lenient("OTEL_TRACES_SAMPLER", _sampler, "parentbased_always_on"),),
+        env=(lenient("OTEL_TRACES_SAMPLER", _sampler, "parentbased_always_on"),),
         parse=_sampler,
     )
     traces_sampler_arg: str = setting(
         "",
         "The sampler's number: a share from 0 to 1 (`traceidratio`, `tail`) or traces a second (`rate_limited`).",
-        env=(_lenient("OTEL_TRACES_SAMPLER_ARG", _number, ""),),
+        env=(lenient("OTEL_TRACES_SAMPLER_ARG", _number, ""),),
     )
     traces_slower_than: float = setting(1.0, "Seconds from which on the sampler `tail` keeps a trace in any case.")
     propagators: str = setting(

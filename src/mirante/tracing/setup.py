@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from mirante._core.guard import REPORTER
+from mirante._core.batches import Send
 from mirante._core.spans import set_span_source
-from mirante._core.spool import Spool
+from mirante._core.spool_slots import open_spool
 from mirante.correlation.propagator import propagator
-from mirante.errors import StoreBusyError, StoreError
 from mirante.tracing.attributes import SpanLimits
 from mirante.tracing.current import current_ids
-from mirante.tracing.export import BatchExporter, Send
+from mirante.tracing.export import SpanExporter
 from mirante.tracing.process import install, uninstall
 from mirante.tracing.provider import Pipeline
 from mirante.tracing.sampling import AlwaysOff, AlwaysOn, ParentBased, RateLimited, Sampler, TraceIdRatio
@@ -21,8 +19,6 @@ from mirante.tracing.settings import TracingSettings, sampler_number
 from mirante.tracing.tail import TailSampling
 
 _TAIL_SHARE = 0.1
-_SPOOLS = 64
-"""Processes of one host that can have a spool below one directory at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class Tracing:
         tail: the tail sampler, or None.
     """
 
-    exporter: BatchExporter | None
+    exporter: SpanExporter | None
     tail: TailSampling | None
 
     def flush(self, timeout: float = 10.0) -> bool:
@@ -75,14 +71,14 @@ def start(settings: TracingSettings, send: Send | None, resource: Callable[[], M
         install(Pipeline(sampler=sampler, limits=limits), headers)
         set_span_source(current_ids)
         return Tracing(None, None)
-    exporter = BatchExporter(
+    exporter = SpanExporter(
         send,
         resource,
         queue_size=settings.traces_queue_size,
         batch_size=settings.traces_batch_size,
         interval=settings.traces_interval,
         timeout=settings.traces_timeout,
-        spool=open_spool(settings.traces_spool, settings.traces_spool_bytes) if settings.traces_spool else None,
+        spool=open_spool(settings.traces_spool, "traces", settings.traces_spool_bytes),
     )
     held = tail(exporter) if tail else None
     install(Pipeline(held or exporter, sampler, limits, on_start=held.on_start if held else None), headers)
@@ -90,7 +86,7 @@ def start(settings: TracingSettings, send: Send | None, resource: Callable[[], M
     return Tracing(exporter, held)
 
 
-def samplers(settings: TracingSettings) -> tuple[Sampler, Callable[[BatchExporter], TailSampling] | None]:
+def samplers(settings: TracingSettings) -> tuple[Sampler, Callable[[SpanExporter], TailSampling] | None]:
     """The sampler that the settings name, and for ``tail`` what stands before the exporter.
 
     Raises:
@@ -110,20 +106,3 @@ def samplers(settings: TracingSettings) -> tuple[Sampler, Callable[[BatchExporte
     else:
         root = AlwaysOn() if name == "always_on" else AlwaysOff()
     return (root if name == settings.traces_sampler else ParentBased(root)), None
-
-
-def open_spool(directory: Path, max_bytes: int) -> Spool | None:
-    """This process's spool below the directory: the first that no other process holds, with what it left there.
-
-    None, told once, where the directory cannot be used: losing the spool must not keep the host from starting.
-    """
-    for number in range(_SPOOLS):
-        try:
-            return Spool(directory / f"traces-{number}", max_bytes=max_bytes, when_full="drop_oldest")
-        except StoreBusyError:
-            continue
-        except StoreError as error:
-            REPORTER.warn("traces spool", f"{error}; spans wait in memory instead")
-            return None
-    REPORTER.warn("traces spool", f"all {_SPOOLS} spools below {directory} are in use; spans wait in memory instead")
-    return None

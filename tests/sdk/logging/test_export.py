@@ -108,7 +108,7 @@ def test_lines_of_all_loggers_arrive_in_one_request() -> None:
     assert events == {"a": ["one", "three"], "b": ["two"]}
     assert len(sent) == 2
     assert run.exporter is not None
-    assert run.exporter.queue.stats.exported == 4
+    assert run.exporter.stats.exported == 4
 
 
 def test_what_the_delivery_thread_logs_is_not_delivered() -> None:
@@ -123,11 +123,11 @@ def test_what_the_delivery_thread_logs_is_not_delivered() -> None:
         run.flush()
         assert run.exporter is not None
         # the second is the report that the first was refused
-        assert run.exporter.queue.stats.dropped == {
+        assert run.exporter.stats.dropped == {
             "rejected": 1,
-            "recursive": run.exporter.queue.stats.dropped["recursive"],
+            "recursive": run.exporter.stats.dropped["recursive"],
         }
-        assert run.exporter.queue.stats.dropped["recursive"] >= 1
+        assert run.exporter.stats.dropped["recursive"] >= 1
 
 
 def test_a_destination_that_hangs_costs_no_time_and_no_memory() -> None:
@@ -146,9 +146,9 @@ def test_a_destination_that_hangs_costs_no_time_and_no_memory() -> None:
         for _ in range(15):
             log.info("e")
         assert run.exporter is not None
-        assert run.exporter.queue.stats.dropped == {"queue_full": 5}
+        assert run.exporter.stats.dropped == {"queue_full": 5}
         release.set()
-    assert run.exporter.queue.stats.exported == 11
+    assert run.exporter.stats.exported == 11
 
 
 def test_lines_that_a_server_refuses_in_part_are_counted() -> None:
@@ -158,8 +158,8 @@ def test_lines_that_a_server_refuses_in_part_are_counted() -> None:
     exporter = LogExporter(lambda *_: response.SerializeToString(), dict)
     exporter(LogLine(0, 20, "a", {"event": "e"}))
     exporter(LogLine(0, 20, "a", {"event": "e"}))
-    exporter.queue.shutdown()
-    assert (exporter.queue.stats.exported, exporter.queue.stats.dropped) == (1, {"rejected": 1})
+    exporter.shutdown()
+    assert (exporter.stats.exported, exporter.stats.dropped) == (1, {"rejected": 1})
 
 
 def test_without_a_destination_nothing_is_exported() -> None:

@@ -23,8 +23,8 @@ from mirante._core import fork
 from mirante._core.guard import REPORTER
 from mirante._core.spool import Spool
 from mirante.errors import DeliveryError, StoreError
-from mirante.exporters.otlp_traces import OtlpTraceSender
-from mirante.tracing import BatchExporter, Pipeline, TracerProvider
+from mirante.exporters.otlp_sender import OtlpSender
+from mirante.tracing import Pipeline, SpanExporter, TracerProvider
 from mirante.tracing.provider import ProviderTracer
 from tests.sdk.tracing.receiver import Receiver
 
@@ -32,9 +32,9 @@ NEVER = 3600.0
 
 
 @contextmanager
-def exporting(send: Any, **settings: Any) -> Iterator[tuple[BatchExporter, ProviderTracer]]:
+def exporting(send: Any, **settings: Any) -> Iterator[tuple[SpanExporter, ProviderTracer]]:
     """An exporter whose thread does nothing by itself, and a tracer before it."""
-    exporter = BatchExporter(send, lambda: {"service.name": "shop"}, **{"interval": NEVER, **settings})
+    exporter = SpanExporter(send, lambda: {"service.name": "shop"}, **{"interval": NEVER, **settings})
     yield exporter, TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     exporter.shutdown(5.0)
     if exporter._thread is not None:  # what it still tells must not be counted by the next test
@@ -86,7 +86,7 @@ class FastClock:
 def test_spans_arrive_at_a_real_receiver(compress: bool) -> None:
     """As protobuf over HTTP, compressed or not, with resource and headers, in order, on one connection."""
     with Receiver() as receiver:
-        sender = OtlpTraceSender(receiver.url, {"authorization": "Bearer x"}, compress=compress)
+        sender = OtlpSender(receiver.url, {"authorization": "Bearer x"}, compress=compress)
         with exporting(sender) as (exporter, tracer):
             record(tracer, "a", "b")
             assert exporter.flush()
@@ -147,7 +147,7 @@ def test_a_full_queue_drops_the_newest_and_counts_them() -> None:
 def test_what_fails_for_now_is_tried_again() -> None:
     """503 and a broken connection pass; the second try delivers, once."""
     with Receiver(lambda n: (503 if n == 0 else 200, {"Retry-After": "0"}, b"")) as receiver:
-        with exporting(OtlpTraceSender(receiver.url)) as (exporter, tracer):
+        with exporting(OtlpSender(receiver.url)) as (exporter, tracer):
             record(tracer, "a")
             assert exporter.flush(10)
         assert receiver.names() == ["a"]
@@ -157,7 +157,7 @@ def test_what_fails_for_now_is_tried_again() -> None:
 def test_what_is_refused_is_dropped_at_once() -> None:
     """400 is the data's fault: no second try, counted, told, and the next batch goes on."""
     with Receiver(lambda n: (400 if n == 0 else 200, {}, b"bad span")) as receiver:
-        with exporting(OtlpTraceSender(receiver.url)) as (exporter, tracer):
+        with exporting(OtlpSender(receiver.url)) as (exporter, tracer):
             record(tracer, "a", "b")
             assert exporter.flush(10)
             record(tracer, "c")
@@ -196,7 +196,7 @@ def test_without_a_spool_a_batch_is_given_up_after_a_while() -> None:
 
 def test_pauses_grow_and_heed_the_destination() -> None:
     """1 s, 2 s, 4 s, up to half a minute; a longer Retry-After wins, up to a minute."""
-    exporter = BatchExporter(Wire(), dict)
+    exporter = SpanExporter(Wire(), dict)
     pauses = []
     for retry_after in (None, None, None, 20.0, 600.0, None, None):
         exporter._back_off(DeliveryError("away", retry_after=retry_after))
@@ -215,7 +215,7 @@ def closed_port() -> int:
 def test_a_dead_server_delays_the_end_by_no_more_than_the_deadline() -> None:
     """Nothing answers: shutdown returns in time and every span is counted."""
     url = f"http://127.0.0.1:{closed_port()}/v1/traces"
-    with exporting(OtlpTraceSender(url)) as (exporter, tracer):
+    with exporting(OtlpSender(url)) as (exporter, tracer):
         record(tracer, "a", "b")
         begun = time.perf_counter()
         exporter.shutdown(2.0)
@@ -227,7 +227,7 @@ def test_a_hanging_server_delays_the_end_by_no_more_than_the_deadline() -> None:
     """It takes the connection and never answers: the batch in flight and the rest are counted."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/v1/traces"
-        with exporting(OtlpTraceSender(url), batch_size=2) as (exporter, tracer):
+        with exporting(OtlpSender(url), batch_size=2) as (exporter, tracer):
             record(tracer, "a", "b")
             until = time.monotonic() + 5
             while not exporter._in_flight and time.monotonic() < until:
@@ -391,7 +391,7 @@ def test_what_was_spooled_survives_the_process(tmp_path: Path) -> None:
         release.wait(10)
         raise DeliveryError("away")
 
-    exporter = BatchExporter(hang, dict, interval=NEVER, batch_size=2, spool=spool_in(tmp_path))
+    exporter = SpanExporter(hang, dict, interval=NEVER, batch_size=2, spool=spool_in(tmp_path))
     tracer = TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     record(tracer, "a", "b")
     assert hanging.wait(5)
@@ -473,7 +473,7 @@ def in_child(function: Callable[[], bool]) -> bool:
 def test_a_forked_child_exports_its_own_spans_and_not_its_parents() -> None:
     """Queued spans stay the parent's, ids differ, the child has a thread and a connection of its own."""
     with Receiver() as receiver:
-        with exporting(OtlpTraceSender(receiver.url)) as (exporter, tracer):
+        with exporting(OtlpSender(receiver.url)) as (exporter, tracer):
             record(tracer, "warm")
             assert exporter.flush(10)
             record(tracer, "parent")
@@ -493,7 +493,7 @@ def test_a_fork_starts_anew_without_spool_thread_or_counts(tmp_path: Path) -> No
     wire = Wire()
     names = iter(["parent", "child"])
     spool = spool_in(tmp_path)
-    exporter = BatchExporter(wire, lambda: {"service.name": next(names)}, interval=NEVER, spool=spool)
+    exporter = SpanExporter(wire, lambda: {"service.name": next(names)}, interval=NEVER, spool=spool)
     tracer = TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     record(tracer, "before")
     assert exporter.flush(10)
@@ -537,9 +537,9 @@ def test_a_process_whose_server_is_dead_works_on_and_ends_in_time() -> None:
     """100,000 spans against a closed port: no fault, bounded memory, and the exit is not held up past the deadline."""
     program = f"""
 import atexit, resource, time
-from mirante.exporters.otlp_traces import OtlpTraceSender
+from mirante.exporters.otlp_sender import OtlpSender
 from mirante.tracing import Tracer, TracingSettings, start
-running = start(TracingSettings(), OtlpTraceSender("http://127.0.0.1:{closed_port()}/v1/traces"), dict)
+running = start(TracingSettings(), OtlpSender("http://127.0.0.1:{closed_port()}/v1/traces"), dict)
 def leave():
     begun = time.monotonic()
     running.shutdown(1.0)
@@ -616,7 +616,7 @@ def test_a_resource_that_fails_costs_no_span(monkeypatch: pytest.MonkeyPatch) ->
         return {"service.name": "shop"}
 
     wire = Wire()
-    exporter = BatchExporter(wire, resource, interval=NEVER)
+    exporter = SpanExporter(wire, resource, interval=NEVER)
     record(TracerProvider(Pipeline(sink=exporter)).get_tracer("lib"), "a")
     assert exporter.flush(10)
     assert wire.names == []

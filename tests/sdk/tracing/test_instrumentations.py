@@ -32,7 +32,7 @@ from opentelemetry.util._once import Once
 
 from mirante._core.spans import set_span_source
 from mirante.correlation import bind, copy_context, current
-from mirante.exporters.otlp_traces import OtlpTraceSender
+from mirante.exporters.otlp_sender import OtlpSender
 from mirante.tracing import Tracer, TracingSettings, start
 from tests.sdk.tracing.receiver import Receiver
 
@@ -55,7 +55,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(api, "_TRACER_PROVIDER_SET_ONCE", Once())
     monkeypatch.setattr(propagate, "_HTTP_TEXT_FORMAT", propagate.get_global_textmap())
     with Receiver() as receiver:
-        running = start(TracingSettings(), OtlpTraceSender(receiver.url), lambda: {"service.name": "test"})
+        running = start(TracingSettings(), OtlpSender(receiver.url), lambda: {"service.name": "test"})
 
         def spans() -> list[Any]:
             assert running.flush(10)

@@ -17,13 +17,12 @@ from opentelemetry.util._once import Once
 
 from mirante._core.guard import REPORTER
 from mirante._core.spans import current_span, set_span_source
-from mirante._core.spool import Spool
 from mirante.config import resolve
 from mirante.correlation.propagator import propagator
 from mirante.errors import ConfigError
-from mirante.exporters.otlp_traces import OtlpTraceSender
+from mirante.exporters.otlp_sender import OtlpSender
 from mirante.tracing import PROVIDER, Pipeline, Tracer, Tracing, TracingSettings, install, start, uninstall
-from mirante.tracing.setup import open_spool, samplers
+from mirante.tracing.setup import samplers
 from tests.sdk.tracing.receiver import Receiver
 
 NONE = propagator("none")
@@ -115,7 +114,7 @@ def test_a_variable_of_opentelemetrys_that_cannot_be_used_is_told_and_ignored(
 
 def test_a_limit_in_code_is_a_whole_number() -> None:
     """True is none."""
-    with pytest.raises(ConfigError, match="not negative"):
+    with pytest.raises(ConfigError, match="0 or more"):
         resolve(TracingSettings, code={"span_event_count_limit": True}, environ={})
 
 
@@ -166,7 +165,7 @@ def test_from_settings_to_the_receiver_and_back(sampler: str, tmp_path: Path) ->
         code: dict[str, Any] = {"traces_sampler": sampler, "traces_sampler_arg": "1", "traces_spool": tmp_path}
         running = start(
             resolve(TracingSettings, code=code | {"propagators": "b3"}, environ={}),
-            OtlpTraceSender(receiver.url),
+            OtlpSender(receiver.url),
             lambda: {"service.name": "shop"},
         )
         assert api.get_tracer_provider() is PROVIDER
@@ -246,32 +245,6 @@ def test_turned_off_nothing_is_recorded() -> None:
     install(None, NONE)
     with Tracer().start_span("s") as span:
         assert not span.is_recording()
-
-
-def test_every_process_has_a_spool_of_its_own(tmp_path: Path) -> None:
-    """The first that is free, with what an earlier process left there."""
-    first, second = open_spool(tmp_path, 1 << 20), open_spool(tmp_path, 1 << 20)
-    assert first is not None
-    assert second is not None
-    first.append([b"left"])
-    first.close()
-    again = open_spool(tmp_path, 1 << 20)
-    assert again is not None
-    assert again.waiting_records == 1
-    for spool in (second, again):
-        spool.close()
-
-
-def test_without_a_usable_spool_the_host_starts_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory that cannot be used, or has no room for one more process, is told."""
-    (tmp_path / "file").touch()
-    told = REPORTER.counts.get("traces spool", 0)
-    assert open_spool(tmp_path / "file", 1 << 20) is None
-    monkeypatch.setattr("mirante.tracing.setup._SPOOLS", 1)
-    spool = Spool(tmp_path / "traces-0")
-    assert open_spool(tmp_path, 1 << 20) is None
-    spool.close()
-    assert REPORTER.counts["traces spool"] == told + 2
 
 
 @pytest.mark.slow

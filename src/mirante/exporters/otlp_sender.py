@@ -1,4 +1,4 @@
-"""Traces to an OTLP/HTTP receiver: the request; queue and retry are tracing's own."""
+"""Encoded requests to an OTLP/HTTP receiver, of any signal; queue and retry are the pipelines'."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mirante.exporters.http import Connection
 _RETRYABLE = frozenset({429, 502, 503, 504})
 
 
-class OtlpTraceSender:
-    """Posts encoded trace requests.
+class OtlpSender:
+    """Posts encoded requests of one signal.
 
     Args:
         url: the full address, such as ``http://127.0.0.1:8503/v1/traces``.
@@ -24,7 +24,7 @@ class OtlpTraceSender:
         ConfigError: the URL is none.
 
     Example:
-        >>> sender = OtlpTraceSender("http://127.0.0.1:8503/v1/traces")
+        >>> sender = OtlpSender("http://127.0.0.1:8503/v1/traces")
         >>> sender.close()
     """
 
@@ -45,7 +45,7 @@ class OtlpTraceSender:
         """Send one request and return the response's body.
 
         Args:
-            body: an ``ExportTraceServiceRequest``.
+            body: such as an ``ExportTraceServiceRequest``.
             timeout: seconds to connect, and as many to be answered.
 
         Raises:

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 from mirante.server.scrape.http_config import read_http
 from mirante.server.scrape.model import Limits, PrometheusConfig, Protocol, Scheme, ScrapeJob, TargetGroup
 from mirante.server.scrape.relabel import ACTIONS, DEFAULT_REGEX, Action, RelabelRule, compile_regex
-from mirante.server.scrape.yaml_reader import Section, Value, read_yaml
+from mirante.server.yaml_reader import Section, Value, read_yaml
 
 _SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 _PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mirante.server.scrape.model import Authorization, Secret, Tls
-from mirante.server.scrape.yaml_reader import Section, Value
+from mirante.server.yaml_reader import Section, Value
 
 _LATER = ("oauth2", "proxy_url", "no_proxy", "proxy_from_environment", "proxy_connect_header", "http_headers")
 _VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")

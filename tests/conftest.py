@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 import coverage
+import pytest
+
+os.environ["MIRANTE_RAISE_FAULTS"] = "1"  # a fault that is only told would be missed
 
 
 def _fork_safely_under_coverage() -> None:
@@ -20,3 +23,11 @@ def _fork_safely_under_coverage() -> None:
 
 
 _fork_safely_under_coverage()
+
+
+@pytest.fixture(autouse=True)
+def _every_test_is_told() -> None:
+    """What an earlier test was told must not keep a later one from being told."""
+    from mirante._core.guard import REPORTER
+
+    REPORTER.forget()

@@ -193,7 +193,7 @@ def test_a_spool_that_is_full_costs_items_only(tmp_path: Path) -> None:
 
 def test_a_fault_in_one_round_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is reported, and the next round goes as usual."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     destination = Destination()
     real: Callable[[bytes, float], bytes] = destination.__call__
     faults = [RuntimeError("once")]

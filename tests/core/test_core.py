@@ -63,7 +63,7 @@ def test_an_unexpected_fault_is_told_with_its_traceback(
     error = KeyError("x")
     with pytest.raises(KeyError):
         reporter.fault("collector", error)
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     reporter.fault("collector", error)
     (record,) = caplog.records
     assert record.getMessage() == "collector: KeyError: 'x'"
@@ -115,7 +115,7 @@ def test_the_last_run_is_optional(final: bool, count: int) -> None:
 
 def test_a_fault_does_not_end_periodic_work(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """It is reported, and the next run happens."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     runs = Runs()
     runs.error = ValueError("broken")
     periodic = Periodic("test of faults", runs, 0.001, first=0.0)

@@ -1,6 +1,7 @@
 """What happens to a fault in the background: it is told once in a while and never reaches the host.
 
-Under pytest an unexpected exception is raised again, so that the project's own tests cannot miss it.
+With the variable MIRANTE_RAISE_FAULTS an unexpected exception is raised again, so that the project's own tests cannot
+miss it. It is nothing for programs that live.
 """
 
 from __future__ import annotations
@@ -34,13 +35,17 @@ class Reporter:
         """
         self._tell(where, message, None)
 
+    def forget(self) -> None:
+        """Tell every fault again when it comes."""
+        self._told.clear()
+
     def fault(self, where: str, error: BaseException) -> None:
         """An unexpected exception, told with its traceback.
 
         Raises:
-            BaseException: the very error, when running under pytest.
+            BaseException: the very error, where MIRANTE_RAISE_FAULTS is set.
         """
-        if "PYTEST_CURRENT_TEST" in os.environ:
+        if "MIRANTE_RAISE_FAULTS" in os.environ:
             raise error
         self._tell(where, f"{type(error).__name__}: {error}", error)
 

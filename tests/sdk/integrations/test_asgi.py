@@ -259,7 +259,7 @@ def test_what_is_not_http_passes_through() -> None:
 
 def test_a_route_of_an_unknown_kind_does_not_cost_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fault is reported."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     registry = Registry()
     before = REPORTER.counts.get("MiranteMiddleware", 0)
     route = SimpleNamespace(path_format="/somewhere/{else}")

@@ -171,7 +171,7 @@ def test_structlog_s_own_context_and_processors_take_part() -> None:
 
 def test_nothing_raises_into_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sink and a processor that fail cost their line, and a report."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
 
     def broken(*_: object) -> Any:
         raise OSError("broken")

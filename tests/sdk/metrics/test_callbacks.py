@@ -71,7 +71,7 @@ def test_within_a_running_loop_the_last_refresh_counts() -> None:
 def test_one_that_takes_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exposition goes on with NaN, and people are told."""
     monkeypatch.setattr(callbacks, "TIMEOUT", 0.01)
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
 
     async def never() -> float:
         await asyncio.Event().wait()
@@ -118,7 +118,7 @@ def test_a_loop_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Monke
 
 def test_a_fault_on_refresh_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the number is unknown again."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     answers: list[float | Exception] = [ValueError("gone"), 1.0]
 
     async def flaky() -> float:

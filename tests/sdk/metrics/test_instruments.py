@@ -167,7 +167,7 @@ def test_gauge_functions_are_asked_at_each_collection() -> None:
 
 def test_a_failing_gauge_function_costs_only_its_own_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exposition stays whole; the fault is reported."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     gauge = Gauge("g")
 
     def broken() -> float:

@@ -98,7 +98,7 @@ def test_a_callback_that_fails_is_reported_and_left_out(
     reported: Mapping[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others are asked all the same; a generator that has ended fails too."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # or faults are raised again
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")  # or faults are raised again
     shown = Shown()
 
     def ended() -> Generator[Iterable[api.Observation], api.CallbackOptions, None]:

@@ -110,7 +110,7 @@ def test_collectors_are_asked_each_time_and_once_however_often_registered() -> N
 
 def test_a_failing_collector_does_not_cost_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is reported and left out."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
 
     class Broken:
         def collect(self) -> Iterator[MetricFamily]:

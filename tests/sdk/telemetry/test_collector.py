@@ -271,7 +271,7 @@ async def test_a_fault_in_a_stage_is_told_and_not_the_hosts(
     in_drain: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Outside of tests; the other stages go on."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     out = MemoryExporter()
     mine = collector(Faulty(in_drain=in_drain), exporter=out, name=f"faulty-{in_drain}")
     await mine.initialize()

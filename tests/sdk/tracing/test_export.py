@@ -279,7 +279,7 @@ def test_a_span_that_cannot_be_encoded_does_not_take_the_others_along() -> None:
 
 def test_a_fault_of_the_exporter_itself_is_told_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected exception ends one batch, not the thread, and never reaches the host."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
 
     def send(_body: bytes, _timeout: float) -> bytes:
         raise LookupError("unexpected")
@@ -606,7 +606,7 @@ def test_the_spool_is_let_go_where_nothing_was_recorded(tmp_path: Path) -> None:
 
 def test_a_resource_that_fails_costs_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked before a span leaves the queue, and again the next time."""
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("MIRANTE_RAISE_FAULTS")
     answers: list[dict[str, object]] = [{}]
 
     def resource() -> dict[str, object]:

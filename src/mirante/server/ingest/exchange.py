@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cramjam
@@ -19,11 +20,17 @@ class Request(NamedTuple):
         body: as it came, packed.
         content_type: the header's value, or the empty string.
         content_encoding: the header's value, or the empty string.
+        method: the HTTP method.
+        path: the path, without percent signs.
+        query: the parameters; of one that is given twice the last.
     """
 
     body: bytes
     content_type: str = ""
     content_encoding: str = ""
+    method: str = "POST"
+    path: str = ""
+    query: Mapping[str, str] = MappingProxyType({})
 
     @property
     def media_type(self) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from mirante.cli.main import app
-from mirante.config import SdkSettings, entries
+from mirante.config import entries
+from mirante.configure import Settings
 from mirante.server.settings import ServerSettings
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -36,7 +37,7 @@ def settings_page() -> str:
             "",
             "Arguments of `mirante.configure`. In a file they stand below `[sdk]`.",
             "",
-            *_table(SdkSettings, flags=False),
+            *_table(Settings, flags=False),
         ]
     )
 

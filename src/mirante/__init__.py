@@ -14,24 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mirante import collectors, errors, exporters, integrations, metrics
-    from mirante.configure import configure, disable, shutdown
+    from mirante import collectors, correlation, errors, exporters, health, integrations, logging, metrics, tracing
+    from mirante.configure import configure, disable, flush, shutdown
 
     __version__: str
 
 __all__ = [
-    "__version__",
-    "collectors",
-    "configure",
-    "disable",
-    "errors",
-    "exporters",
-    "integrations",
-    "metrics",
-    "shutdown",
-]
+    "__version__", "collectors", "configure", "correlation", "disable", "errors", "exporters", "flush", "health",
+    "integrations", "logging", "metrics", "shutdown", "tracing",
+]  # fmt: skip
 
-_FUNCTIONS = frozenset({"configure", "disable", "shutdown"})
+_FUNCTIONS = frozenset({"configure", "disable", "flush", "shutdown"})
 
 
 def __getattr__(name: str) -> object:

@@ -337,7 +337,7 @@ def unknown_key(key: str, known: Mapping[str, object], source: str) -> ConfigErr
     return ConfigError(f'{source}: unknown key "{key}"{hint}', key=key, source=source)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SdkSettings:
     """What an application can say about its own telemetry."""
 
@@ -349,6 +349,36 @@ class SdkSettings:
         "Base URL of the server that takes telemetry; nothing is sent without it.",
         env=("OTEL_EXPORTER_OTLP_ENDPOINT",),
     )
+    token: str = setting("", "Token that the server asks for, sent as `Authorization: Bearer`.")
+    metrics_exporter: str = setting(
+        "otlp",
+        "Where metrics go besides being scraped: `otlp` or `none`.",
+        env=(lenient("OTEL_METRICS_EXPORTER", one_of("otlp", "none"), "otlp"),),
+        parse=one_of("otlp", "none"),
+    )
+    metrics_endpoint: str | None = setting(
+        None,
+        "The whole URL that takes metrics; the server's `/v1/metrics` when not given.",
+        env=("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",),
+    )
+    metrics_headers: str = setting(
+        "",
+        "Headers sent with metrics, as `key=value,key=value`, percent-encoded.",
+        env=(
+            lenient("OTEL_EXPORTER_OTLP_METRICS_HEADERS", headers, ""),
+            lenient("OTEL_EXPORTER_OTLP_HEADERS", headers, ""),
+        ),
+        parse=headers,
+    )
+    metrics_compression: str = setting(
+        "gzip",
+        "Compression of what is sent: `gzip` or `none`.",
+        env=(
+            lenient("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", one_of("gzip", "none"), "gzip"),
+            lenient("OTEL_EXPORTER_OTLP_COMPRESSION", one_of("gzip", "none"), "gzip"),
+        ),
+        parse=one_of("gzip", "none"),
+    )
     push_gateway: str | None = setting(
         None,
         "URL of a Prometheus Pushgateway that gets the metrics too, in a group by job and instance.",
@@ -358,7 +388,12 @@ class SdkSettings:
         15.0, "Seconds between two exports of metrics.", env=(EnvName("OTEL_METRIC_EXPORT_INTERVAL", milliseconds),)
     )
     export_timeout: float = setting(
-        10.0, "Seconds that one export may take.", env=(EnvName("OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds),)
+        10.0,
+        "Seconds that one export may take.",
+        env=(
+            EnvName("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", milliseconds),
+            EnvName("OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds),
+        ),
     )
     shutdown_timeout: float = setting(2.0, "Seconds that leaving the process may be delayed to deliver what is left.")
     disabled: bool = setting(False, "Turn all telemetry off.", env=("OTEL_SDK_DISABLED",))

@@ -1,4 +1,4 @@
-"""The SDK's composition root: joins the process's metrics to the server that keeps them.
+"""The SDK's composition root: joins a process's metrics, spans and log lines to the server that keeps them.
 
 ``mirante.configure(service_name="orders", endpoint="http://127.0.0.1:8503")`` is all that an application needs to say.
 The module itself can be called, so that the name means the function whatever was imported first.
@@ -8,183 +8,180 @@ from __future__ import annotations
 
 import atexit
 import os
-import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 from mirante._core import destinations
-from mirante._core.clock import SYSTEM_CLOCK, Clock
-from mirante._core.guard import REPORTER
-from mirante._core.periodic import Periodic
-from mirante._core.protocols import Exporter
-from mirante._core.version import version
+from mirante._core.batches import BatchQueue, Send
 from mirante.collectors.process import ProcessCollector
 from mirante.collectors.runtime import RuntimeCollector
 from mirante.config import SdkSettings, resolve
-from mirante.errors import ConfigError, DeliveryError
-from mirante.exporters.otlp import OtlpMetricExporter
+from mirante.errors import ConfigError
+from mirante.exporters.metric_push import MetricDestination, MetricPush, otlp, otlp_headers, otlp_url, pushgateway
+from mirante.exporters.otlp_sender import OtlpSender
+from mirante.exporters.resource import resource_attributes
+from mirante.logging import setup as logging_setup
+from mirante.logging.settings import LoggingSettings
+from mirante.metrics import otel
 from mirante.metrics.registry import REGISTRY, Registry
+from mirante.tracing import setup as tracing_setup
+from mirante.tracing.process import uninstall
+from mirante.tracing.settings import TracingSettings
 
-FIRST_EXPORT = 1.0
-"""Seconds from start to the first delivery: soon, so that whoever tries it out sees something."""
-
-MAX_SKIPPED = 4
-"""Export rounds between two attempts at a server that stays away, at most: a minute at the usual 15 s."""
+_AT_ONCE = 0.05
+"""Seconds that ``disable`` leaves the delivering threads to notice."""
 
 
-class MetricPush:
-    """Delivers a registry's metrics again and again, from one daemon thread.
+@dataclass(frozen=True)
+class Settings(SdkSettings, TracingSettings, LoggingSettings):
+    """Everything that ``mirante.configure`` can be told."""
 
-    What is delivered are running totals, so that an attempt which failed needs no repeating: the next one says it all.
 
-    Attributes:
-        exporter: the way to the server.
-    """
+class _Running:
+    """What ``configure`` has begun, and how all of it is put back."""
 
-    def __init__(
-        self,
-        settings: SdkSettings,
-        registry: Registry,
-        clock: Clock = SYSTEM_CLOCK,
-        make: Callable[[SdkSettings], MetricDestination] | None = None,
-    ) -> None:
-        self._settings = settings
-        self._registry = registry
-        self._clock = clock
-        self._make = make or otlp
-        self._failures = 0
-        self._not_before = 0.0
-        self._leaving = False
-        self.exporter = self._make(settings)
-        self._periodic = Periodic("mirante-metrics", self.push, settings.export_interval, first=FIRST_EXPORT)
-
-    def start(self) -> None:
-        """Begin; the first delivery follows a second later."""
-        self._periodic.start()
-
-    def ask_to_stop(self, *, flush: bool) -> None:
-        """Begin to end, without waiting for it; deliver once more if asked to."""
-        self._leaving = True
-        self.exporter.timeout = min(self._settings.export_timeout, self._settings.shutdown_timeout)
-        self._periodic.ask_to_stop(final=flush)
-
-    def stop(self, *, flush: bool) -> bool:
-        """Deliver once more if asked to, and end; takes no longer than the configured deadline."""
-        self.ask_to_stop(flush=flush)
-        return self._periodic.stop(self._settings.shutdown_timeout, final=flush)
-
-    def in_child(self) -> MetricPush:
-        """The same for a forked child, which has its own identity and counts from zero."""
-        return MetricPush(self._settings, self._registry, self._clock, self._make)
-
-    def push(self) -> None:
-        """Deliver now, unless the server asked for a pause or has been away for some rounds; tells of a failure."""
-        if self._clock.monotonic() < self._not_before and not self._leaving:
-            return
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.pushes: tuple[MetricPush, ...] = ()
+        self.queues: list[BatchQueue[Any]] = []
+        self._undo = ExitStack()
         try:
-            self.exporter.export(list(self._registry.collect()))
-        except DeliveryError as error:
-            rounds = min(2**self._failures, MAX_SKIPPED)
-            self._failures += 1
-            # Half a round early, so that the round that is due is not missed by a millisecond.
-            wait = max(self._settings.export_interval * (rounds - 0.5), error.retry_after or 0.0)
-            self._not_before = self._clock.monotonic() + wait
-            REPORTER.warn("metrics were not delivered", f"{error}; they are kept and sent when the server is back")
-        else:
-            self._failures = 0
-            self._not_before = 0.0
+            if settings.disabled:
+                self._only_propagate()
+            else:
+                self._begin()
+        except BaseException:
+            self._undo.close()
+            raise
 
+    def _only_propagate(self) -> None:
+        """Turned off, a service still hands on the headers of others, as OpenTelemetry says."""
+        tracing_setup.turn_off(self.settings)
+        self._undo.callback(uninstall)
 
-class MetricDestination(Exporter, Protocol):
-    """Where a MetricPush delivers to.
+    def _begin(self) -> None:
+        registry = self.registry
+        for collector in (_PROCESS, _RUNTIME):
+            registry.register(collector)
+            self._undo.callback(registry.unregister, collector)
+        otel.install(registry)
+        self._undo.callback(otel.uninstall)
+        self._begin_logging()
+        self._begin_tracing()
+        for queue in self.queues:
+            registry.register(queue)
+            self._undo.callback(registry.unregister, queue)
+        self._begin_metrics()
 
-    Attributes:
-        timeout: seconds that one delivery may take.
-    """
+    def _begin_logging(self) -> None:
+        settings = self.settings
+        send = self._send("logs", settings.logs_endpoint, settings.logs_headers, settings.logs_compression)
+        logging = logging_setup.start(settings, send, self._resource)
+        self._undo.callback(logging.undo)
+        self._keep(logging.exporter)
 
-    timeout: float
+    def _begin_tracing(self) -> None:
+        settings = self.settings
+        send = self._send("traces", settings.traces_endpoint, settings.traces_headers, settings.traces_compression)
+        tracing = tracing_setup.start(settings, send, self._resource)
+        self._undo.callback(tracing.undo)
+        self._keep(tracing.exporter)
 
-    def close(self) -> None:
-        """Close the connection; the next delivery opens it again."""
-        ...
+    def _begin_metrics(self) -> None:
+        settings = self.settings
+        makers: list[Callable[[SdkSettings], MetricDestination]] = []
+        if settings.metrics_exporter == "otlp" and (settings.metrics_endpoint or settings.endpoint):
+            makers.append(otlp)
+        if settings.push_gateway:
+            makers.append(pushgateway)
+        self.pushes = tuple(MetricPush(settings, self.registry, make=make) for make in makers)
+        for push in self.pushes:
+            push.start()
 
+    def _send(self, signal: str, endpoint: str | None, headers: str, compression: str) -> Send | None:
+        url = otlp_url(self.settings, endpoint, signal)
+        if url is None:
+            return None
+        return OtlpSender(url, otlp_headers(self.settings, headers), compress=compression == "gzip")
 
-def otlp(settings: SdkSettings) -> OtlpMetricExporter:
-    """The server that takes everything."""
-    return OtlpMetricExporter(
-        f"{(settings.endpoint or '').rstrip('/')}/v1/metrics",
-        resource_attributes(settings),
-        version=version(),
-        timeout=settings.export_timeout,
-    )
+    def _resource(self) -> dict[str, str | int]:
+        return resource_attributes(self.settings)
 
+    def _keep(self, queue: BatchQueue[Any] | None) -> None:
+        if queue is not None:
+            self.queues.append(queue)
 
-def pushgateway(settings: SdkSettings) -> MetricDestination:
-    """A Pushgateway; each process has a group of its own, by job and instance."""
-    from mirante.exporters.pushgateway import PushgatewayExporter
+    def flush(self, timeout: float) -> bool:
+        """Deliver now what was recorded until now."""
+        deadline = time.monotonic() + timeout
+        for push in self.pushes:
+            push.push()
+        dealt_with = [queue.flush(max(0.0, deadline - time.monotonic())) for queue in self.queues]
+        return all(dealt_with)
 
-    resource = resource_attributes(settings)
-    group = {"instance": str(resource["service.instance.id"])}
-    job = str(resource["service.name"])
-    return PushgatewayExporter(settings.push_gateway or "", job, group, timeout=settings.export_timeout)
+    def end(self, *, flush: bool) -> None:
+        """Put everything back, and begin to deliver what is left, all at once and without waiting for it."""
+        timeout = self.settings.shutdown_timeout if flush else _AT_ONCE
+        self._undo.close()
+        for queue in self.queues:
+            queue.end(timeout)
+        for push in self.pushes:
+            push.ask_to_stop(flush=flush)
+        self._deadline = time.monotonic() + timeout
 
+    def wait(self, *, flush: bool) -> bool:
+        """Wait until all of it has ended or the deadline is over; false in the latter case."""
+        ended = [queue.shutdown(max(0.0, self._deadline - time.monotonic())) for queue in self.queues]
+        ended += [push.stop(flush=flush) for push in self.pushes]
+        return all(ended)
 
-def resource_attributes(settings: SdkSettings) -> dict[str, str | int]:
-    """What is said about this process as a whole; attributes that the settings name win over the detected ones.
+    def publish(self) -> None:
+        """Let whoever has measurements to send know where to."""
+        destinations.set_configured(tuple(push.exporter for push in self.pushes))
 
-    The instance id is ``host:pid``: readable, the same for the whole life of a process, and different for every process
-    of a host. A random one would say less; where containers share a host name, set ``service.instance.id``.
-    """
-    host = socket.gethostname()
-    found: dict[str, str | int] = {
-        "service.name": settings.service_name,
-        "service.instance.id": f"{host}:{os.getpid()}",
-        "host.name": host,
-        "process.pid": os.getpid(),
-        "telemetry.sdk.name": "mirante",
-        "telemetry.sdk.language": "python",
-        "telemetry.sdk.version": version(),
-    }
-    given = dict(_attributes(settings.resource_attributes))
-    if settings.service_name != SdkSettings().service_name:
-        given.pop("service.name", None)  # the setting of its own wins, as OpenTelemetry says
-    return {**found, **given}
+    def in_child(self) -> None:
+        """The child counts from zero and is an instance of its own: what the parent counted is the parent's to report.
 
-
-def _attributes(text: str) -> Iterator[tuple[str, str]]:
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"resource_attributes: {pair!r} is not key=value", key="resource_attributes")
-        yield unquote(key.strip()), unquote(value.strip())
+        The queues of spans and lines take care of themselves.
+        """
+        self.registry.reset()
+        otel.PROVIDER.reset()
+        self.pushes = tuple(push.in_child() for push in self.pushes)
+        self.publish()
+        for push in self.pushes:
+            push.start()
 
 
 class _State:
     """What runs in this process; guarded by the lock, which is held only to exchange it."""
 
     lock = threading.Lock()
-    settings: SdkSettings | None = None
-    registry: Registry | None = None
-    pushes: tuple[MetricPush, ...] = ()
+    running: _Running | None = None
     at_exit = False
 
 
 def configure(
     service_name: str | None = None, endpoint: str | None = None, *, registry: Registry = REGISTRY, **settings: object
-) -> SdkSettings:
-    """Begin to deliver this process's metrics to a server.
+) -> Settings:
+    """Set this process's telemetry up: metrics, spans and log lines, and their delivery to a server.
 
-    Calling it again with the same settings does nothing; with others, they take the place of the earlier ones.
+    OpenTelemetry's global tracer and meter providers and its propagators are set, the standard library's logging and
+    warnings are taken over. Calling it again with the same settings does nothing; with others, they take the place of
+    the earlier ones. ``disable()`` puts everything back.
 
     Args:
         service_name: name of the service; becomes the ``job`` label.
         endpoint: base URL of the server, such as ``http://127.0.0.1:8503``; without it nothing is sent.
         registry: the metrics to deliver; collectors of process and interpreter are added to it.
-        settings: other fields of SdkSettings. What is not said here comes from the environment, else from the defaults.
+        settings: other fields of Settings. What is not said here comes from the environment, else from the defaults.
 
     Returns:
         The settings in force.
@@ -196,36 +193,54 @@ def configure(
         >>> import mirante
         >>> mirante.configure(service_name="orders", disabled=True).service_name
         'orders'
+        >>> mirante.disable()
     """
-    resolved = resolve(SdkSettings, code={"service_name": service_name, "endpoint": endpoint, **settings})
+    resolved = resolve(Settings, code={"service_name": service_name, "endpoint": endpoint, **settings})
     _check(resolved)
     with _State.lock:
-        if resolved == _State.settings and registry is _State.registry:
+        before = _State.running
+        if before is not None and resolved == before.settings and registry is before.registry:
             return resolved
-        before = _State.pushes
-        _State.settings, _State.registry = resolved, registry
-        _State.pushes = () if resolved.disabled else _begin(resolved, registry)
-        destinations.set_configured(tuple(push.exporter for push in _State.pushes))
+        _replace(before, resolved, registry)
         if not _State.at_exit:
             atexit.register(shutdown)
             _State.at_exit = True
-    for push in before:
-        push.stop(flush=True)
+    if before is not None:
+        before.wait(flush=True)
     return resolved
 
 
-def _begin(settings: SdkSettings, registry: Registry) -> tuple[MetricPush, ...]:
-    from mirante.metrics import otel  # here, because it loads OpenTelemetry's API
+def _replace(before: _Running | None, settings: Settings, registry: Registry) -> None:
+    """Begin anew in the place of what runs; where the new settings turn out to be of no use, with the earlier ones."""
+    if before is not None:
+        before.end(flush=True)
+        _State.running = None
+    try:
+        _State.running = _Running(settings, registry)
+    except BaseException:
+        if before is not None:
+            _State.running = _Running(before.settings, before.registry)
+        raise
+    finally:
+        if _State.running is not None:
+            _State.running.publish()
 
-    registry.register(_PROCESS)
-    registry.register(_RUNTIME)
-    otel.install(registry)
-    makers: list[Callable[[SdkSettings], MetricDestination]] = [otlp] if settings.endpoint else []
-    makers += [pushgateway] if settings.push_gateway else []
-    pushes = tuple(MetricPush(settings, registry, make=make) for make in makers)
-    for push in pushes:
-        push.start()
-    return pushes
+
+def flush(timeout: float = 10.0) -> bool:
+    """Deliver now what was recorded until now: for functions that are frozen between two calls, and for tests.
+
+    Args:
+        timeout: seconds to wait.
+
+    Returns:
+        Whether it was all dealt with by then.
+
+    Example:
+        >>> flush()
+        True
+    """
+    running = _State.running
+    return running is None or running.flush(timeout)
 
 
 def shutdown() -> bool:
@@ -238,45 +253,37 @@ def shutdown() -> bool:
 
 
 def disable() -> None:
-    """Stop at once, without a last delivery. ``configure()`` may follow."""
+    """Stop at once, without a last delivery, and put back all that ``configure`` changed; it may be called again."""
     _stop(flush=False)
 
 
 def _stop(*, flush: bool) -> bool:
     with _State.lock:
-        pushes, _State.pushes, _State.settings = _State.pushes, (), None
+        running, _State.running = _State.running, None
+        if running is None:
+            return True
         destinations.set_configured(())
-        if "mirante.metrics.otel" in sys.modules:
-            sys.modules["mirante.metrics.otel"].uninstall()
-    for push in pushes:  # all at once, so that the deadline holds for all of them together
-        push.ask_to_stop(flush=flush)
-    ended = [push.stop(flush=flush) for push in pushes]
-    return all(ended)
+        running.end(flush=flush)
+    return running.wait(flush=flush)
 
 
-def _check(settings: SdkSettings) -> None:
+def _check(settings: Settings) -> None:
     resource_attributes(settings)
-    url = urlsplit(settings.endpoint or "http://none")
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(
-            f"endpoint = {settings.endpoint!r} cannot be used: expected a URL such as http://127.0.0.1:8503",
-            key="endpoint",
-        )
+    for key in ("endpoint", "metrics_endpoint", "traces_endpoint", "logs_endpoint"):
+        written = getattr(settings, key)
+        url = urlsplit(written or "http://none")
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ConfigError(
+                f"{key} = {written!r} cannot be used: expected a URL such as http://127.0.0.1:8503", key=key
+            )
     if settings.export_interval <= 0:
         raise ConfigError("export_interval must be more than zero seconds", key="export_interval")
 
 
 def _after_fork_in_child() -> None:
-    """The child counts from zero and is an instance of its own: what the parent counted is the parent's to report."""
     _State.lock.release()
-    if not _State.pushes or _State.registry is None:
-        return
-    _State.registry.reset()
-    sys.modules["mirante.metrics.otel"].PROVIDER.reset()
-    _State.pushes = tuple(push.in_child() for push in _State.pushes)
-    destinations.set_configured(tuple(push.exporter for push in _State.pushes))
-    for push in _State.pushes:
-        push.start()
+    if _State.running is not None:
+        _State.running.in_child()
 
 
 _PROCESS = ProcessCollector()

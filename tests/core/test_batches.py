@@ -143,7 +143,7 @@ def test_a_shutdown_leaves_a_thread_that_hangs() -> None:
 def test_batches_wait_on_disk_while_the_destination_is_away(tmp_path: Path) -> None:
     """In order, and are delivered when it is back, by the next process too."""
     destination, clock = Destination(), FakeClock()
-    queue = queue_of(destination, spool=Spool(tmp_path, max_bytes=1 << 20), clock=clock)
+    queue = queue_of(destination, spool=lambda: Spool(tmp_path, max_bytes=1 << 20), clock=clock)
     destination.error = DeliveryError("away", retry_after=5.0)
     for number in (1, 2):
         queue.put(number)
@@ -162,7 +162,7 @@ def test_batches_wait_on_disk_while_the_destination_is_away(tmp_path: Path) -> N
     queue.flush()
     queue.shutdown()
     destination.error = None
-    second = queue_of(destination, spool=Spool(tmp_path, max_bytes=1 << 20), clock=clock)
+    second = queue_of(destination, spool=lambda: Spool(tmp_path, max_bytes=1 << 20), clock=clock)
     second.put(5)
     second.shutdown()
     assert destination.bodies[3:] == [b"4", b"5"]
@@ -171,7 +171,7 @@ def test_batches_wait_on_disk_while_the_destination_is_away(tmp_path: Path) -> N
 def test_with_a_spool_what_can_be_delivered_never_touches_the_disk(tmp_path: Path) -> None:
     """Several batches in one round, each taken at once."""
     destination, spool = Destination(), Spool(tmp_path)
-    queue = queue_of(destination, spool=spool, batch_size=2)
+    queue = queue_of(destination, spool=lambda: spool, batch_size=2)
     for number in range(6):
         queue.put(number)
     assert queue.flush()
@@ -184,7 +184,7 @@ def test_a_spool_that_is_full_costs_items_only(tmp_path: Path) -> None:
     """They are counted."""
     destination = Destination()
     destination.error = DeliveryError("away")
-    queue = queue_of(destination, spool=Spool(tmp_path, max_bytes=4))
+    queue = queue_of(destination, spool=lambda: Spool(tmp_path, max_bytes=4))
     queue.put(1)
     queue.flush()
     queue.shutdown()

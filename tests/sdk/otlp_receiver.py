@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver:
@@ -16,21 +20,59 @@ class Receiver:
 
     Attributes:
         url: the base address to configure.
-        requests: in the order in which they came.
+        requests: of metrics, in the order in which they came.
+        traces: requests of spans.
+        logs: requests of log lines.
         status: answered to the next ones.
         headers: answered with it.
-        arrived: set when a request came in.
+        sent_headers: those of every request, names in lower case.
+        arrived: set when metrics came in.
         silent: never answer.
     """
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.requests: list[ExportMetricsServiceRequest] = []
+        self.traces: list[ExportTraceServiceRequest] = []
+        self.logs: list[ExportLogsServiceRequest] = []
+        self.sent_headers: list[dict[str, str]] = []
         self.status = 200
         self.headers: dict[str, str] = {}
         self.arrived = threading.Event()
         self.silent = False
         self.closing = threading.Event()
+
+    def spans(self) -> list[Span]:
+        """All that came."""
+        return [
+            span
+            for request in self.traces
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def lines(self) -> list[LogRecord]:
+        """All that came."""
+        return [
+            line
+            for request in self.logs
+            for resource in request.resource_logs
+            for scope in resource.scope_logs
+            for line in scope.log_records
+        ]
+
+    def take(self, path: str, body: bytes) -> None:
+        """Keep a request."""
+        match path:
+            case "/v1/metrics":
+                self.requests.append(ExportMetricsServiceRequest.FromString(body))
+                self.arrived.set()
+            case "/v1/traces":
+                self.traces.append(ExportTraceServiceRequest.FromString(body))
+            case _:
+                assert path == "/v1/logs", path
+                self.logs.append(ExportLogsServiceRequest.FromString(body))
 
     def wait(self) -> ExportMetricsServiceRequest:
         """The latest request, once there is one."""
@@ -62,10 +104,9 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            assert self.path == "/v1/metrics"
             assert self.headers["Content-Type"] == "application/x-protobuf"
-            receiver.requests.append(ExportMetricsServiceRequest.FromString(gzip.decompress(body)))
-            receiver.arrived.set()
+            receiver.sent_headers.append({name.lower(): value for name, value in self.headers.items()})
+            receiver.take(self.path, gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
             if receiver.silent:
                 receiver.closing.wait(30)
                 return

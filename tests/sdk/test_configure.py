@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import mirante
 from mirante._core import destinations
 from mirante._core.guard import REPORTER
 from mirante.config import SdkSettings
-from mirante.configure import MetricPush, _after_fork_in_child, _State, resource_attributes
+from mirante.configure import _after_fork_in_child, _State
 from mirante.errors import ConfigError
-from mirante.metrics import Registry, counter, gauge
+from mirante.exporters.metric_push import MetricPush
+from mirante.exporters.resource import resource_attributes
+from mirante.metrics import REGISTRY, Registry, counter, gauge
 from mirante.testing.clock import FakeClock
+from mirante.tracing import Tracer
 from tests import peers
 from tests.sdk.otlp_receiver import Receiver, numbers, receiving, resource
 
@@ -32,7 +39,8 @@ NOWHERE = "http://127.0.0.1:9"
 def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Before and after each test; the environment says nothing either."""
     for name in [name for name in os.environ if name.startswith(("OTEL_", "MIRANTE_"))]:
-        monkeypatch.delenv(name)
+        if name != "MIRANTE_RAISE_FAULTS":
+            monkeypatch.delenv(name)
     mirante.disable()
     yield
     mirante.disable()
@@ -290,19 +298,20 @@ def test_what_a_forked_child_does_first(receiver: Receiver) -> None:
     orders = counter("orders", registry=registry)
     mirante.configure(endpoint=receiver.url, registry=registry, export_interval=3600)
     receiver.wait()
-    (parent,) = _State.pushes
+    assert _State.running is not None
+    (parent,) = _State.running.pushes
     orders.inc()
     _State.lock.acquire()
     _after_fork_in_child()
     assert orders.value == 0
-    assert _State.pushes[0] is not parent
+    assert _State.running.pushes[0] is not parent
     assert destinations.configured() != ()
     receiver.wait()
     parent.stop(flush=False)
     mirante.disable()
     _State.lock.acquire()
     _after_fork_in_child()
-    assert _State.pushes == ()
+    assert _State.running is None
 
 
 @pytest.mark.parametrize(
@@ -334,7 +343,8 @@ def test_a_pushgateway_named_in_the_environment_gets_the_metrics_too(
         registry = Registry()
         counter("orders", registry=registry).inc(3)
         mirante.configure(service_name="shop", endpoint=receiver.url, registry=registry, export_interval=3600)
-        assert len(_State.pushes) == 2
+        assert _State.running is not None
+        assert len(_State.running.pushes) == 2
         assert mirante.shutdown()
         _, page = peers.fetch(f"{url}/metrics")
     instance = f"{socket.gethostname()}:{os.getpid()}"
@@ -356,8 +366,83 @@ def test_opentelemetrys_global_meter_provider_is_ours_while_configured() -> None
     assert type(api.get_meter_provider()) is type(before)
 
 
-def test_disabling_what_was_never_configured_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenTelemetry's API stays where it was: not imported."""
-    monkeypatch.delitem(sys.modules, "mirante.metrics.otel", raising=False)
+def test_disabling_what_was_never_configured_does_nothing() -> None:
+    """It is no fault."""
     mirante.disable()
-    assert "mirante.metrics.otel" not in sys.modules
+    assert mirante.shutdown()
+    assert mirante.flush()
+
+
+def test_one_call_joins_all_signals(receiver: Receiver) -> None:
+    """A span and a line inside it arrive under one trace, with the process's resource and the server's token."""
+    token = "t-1"  # noqa: S105 - of this test
+    mirante.configure(service_name="shop", endpoint=receiver.url, registry=Registry(), token=token, log_stream="none")
+    with Tracer().start_span("sell") as span:
+        logging.getLogger("shop").info("sold", extra={"items": 3})
+    assert mirante.flush()
+    assert mirante.shutdown()
+    (sent,) = receiver.spans()
+    (line,) = [line for line in receiver.lines() if line.body.string_value == "sold"]
+    assert sent.name == "sell"
+    assert sent.trace_id == line.trace_id == span.get_span_context().trace_id.to_bytes(16, "big")
+    assert sent.span_id == line.span_id
+    assert {headers["authorization"] for headers in receiver.sent_headers} == {"Bearer t-1"}
+    for request in (receiver.traces[0].resource_spans[0], receiver.logs[0].resource_logs[0]):
+        assert {pair.key: pair.value.string_value for pair in request.resource.attributes}["service.name"] == "shop"
+
+
+def test_every_signal_can_go_its_own_way(receiver: Receiver) -> None:
+    """Its own address, headers, compression, or nowhere at all; the counts of the queues are metrics."""
+    registry = Registry()
+    mirante.configure(
+        registry=registry, traces_endpoint=f"{receiver.url}/v1/traces", traces_headers="tenant=a",
+        traces_compression="none", metrics_exporter="none", logs_exporter="none", log_stream="none",
+    )  # fmt: skip
+    with Tracer().start_span("sell"):
+        logging.getLogger("shop").warning("sold")
+    assert mirante.flush()
+    assert b"mirante_spans_exported_total 1" in registry.expose()
+    assert mirante.shutdown()
+    assert [span.name for span in receiver.spans()] == ["sell"]
+    assert receiver.sent_headers[0]["tenant"] == "a"
+    assert "content-encoding" not in receiver.sent_headers[0]
+    assert (receiver.requests, receiver.logs) == ([], [])
+
+
+def _what_configure_changes() -> list[object]:
+    from opentelemetry import _logs, metrics, propagate, trace
+
+    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
+    return [
+        metrics._internal._METER_PROVIDER, trace._TRACER_PROVIDER, propagate.get_global_textmap(),
+        _logs._internal._LOGGER_PROVIDER, root.handlers[:], root.level, uvicorn.handlers[:], uvicorn.propagate,
+        warnings.showwarning, sys.excepthook, threading.excepthook, sys.unraisablehook, structlog.is_configured(),
+        logging.lastResort, destinations.configured(), REGISTRY.expose(),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_disable_puts_everything_back(receiver: Receiver, disabled: bool) -> None:
+    """Providers, propagator, handlers, levels, warnings, hooks, structlog, collectors: as if nothing had been."""
+    before = _what_configure_changes()
+    mirante.configure(endpoint=receiver.url, disabled=disabled)
+    assert _what_configure_changes() != before
+    mirante.configure(endpoint=receiver.url, disabled=disabled, service_name="other")
+    mirante.disable()
+    assert _what_configure_changes() == before
+
+
+def test_a_setting_that_turns_out_to_be_of_no_use_changes_nothing(receiver: Receiver) -> None:
+    """Found with half of it set up: that is put back, and what ran before runs on."""
+    before = _what_configure_changes()
+    wrong: dict[str, Any] = {"traces_sampler": "traceidratio", "traces_sampler_arg": "2"}
+    with pytest.raises(ConfigError, match="a share from 0 to 1"):
+        mirante.configure(**wrong)
+    assert _what_configure_changes() == before
+    mirante.configure(endpoint=receiver.url, registry=Registry(), log_stream="none")
+    with pytest.raises(ConfigError, match="a share from 0 to 1"):
+        mirante.configure(**wrong)
+    with Tracer().start_span("sell"):
+        pass
+    assert mirante.shutdown()
+    assert [span.name for span in receiver.spans()] == ["sell"]

@@ -99,7 +99,8 @@ class QueueOptions(TypedDict, total=False):
         interval: seconds after which an incomplete batch is sent.
         timeout: seconds that one request may take.
         give_up_after: seconds for which a batch is tried again, where there is no spool.
-        spool: where batches wait on disk while the destination is away.
+        spool: opens what holds batches on disk while the destination is away; called by the delivering thread when it
+            starts, in a forked child again.
         clock: the time.
     """
 
@@ -108,7 +109,7 @@ class QueueOptions(TypedDict, total=False):
     interval: float
     timeout: float
     give_up_after: float
-    spool: Spool | None
+    spool: Callable[[], Spool | None]
     clock: Clock
 
 
@@ -145,13 +146,14 @@ class BatchQueue(Generic[T]):
         self._give_up_after = options.get("give_up_after", 60.0)
         self._clock = options.get("clock", SYSTEM_CLOCK)
         self._deadline: float | None = None  # set by shutdown
-        self._begin(options.get("spool"))
+        self._open = options.get("spool", lambda: None)
+        self._begin()
         watch(self)
 
-    def _begin(self, spool: Spool | None) -> None:
+    def _begin(self) -> None:
         self.stats = ExportStats()
         self._queue: deque[T] = deque()
-        self._spool = spool
+        self._spool: Spool | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         # Released to wake the thread: unlike an Event's, a bare lock's release never waits, not even when a signal
@@ -168,7 +170,7 @@ class BatchQueue(Generic[T]):
 
     def after_fork(self) -> None:
         """Leave to the parent what it has queued and spooled, and begin anew without a thread."""
-        self._begin(None)
+        self._begin()
 
     def put(self, item: T) -> None:
         """Queue an item; never waits and never raises."""
@@ -216,6 +218,18 @@ class BatchQueue(Generic[T]):
         self._rouse()
         return done.wait(timeout)
 
+    def end(self, timeout: float = 2.0) -> None:
+        """Take no further items and begin to deliver what is queued, without waiting for it; ``shutdown`` waits.
+
+        Args:
+            timeout: seconds after which the process may go on.
+        """
+        if self._deadline is not None:
+            return
+        self._deadline = self._clock.monotonic() + timeout
+        self._halt.set()
+        self._rouse()
+
     def shutdown(self, timeout: float = 2.0) -> bool:
         """Deliver what is queued, then end the thread; from now on items are dropped.
 
@@ -225,11 +239,7 @@ class BatchQueue(Generic[T]):
         Returns:
             Whether nothing was left.
         """
-        if self._deadline is not None:
-            return True
-        self._deadline = self._clock.monotonic() + timeout
-        self._halt.set()
-        self._rouse()
+        self.end(timeout)
         if self._thread is not None:
             self._thread.join(timeout)
         return self._leave()
@@ -240,8 +250,6 @@ class BatchQueue(Generic[T]):
         left = [*([stuck] if stuck else []), *self._bodies()]
         for body in left:
             self._keep(body, "shutdown")
-        if self._thread is None:
-            self._close_spool()
         return not left
 
     def _land(self) -> _Body | None:
@@ -258,6 +266,7 @@ class BatchQueue(Generic[T]):
 
     def _run(self) -> None:
         _here.delivering = True
+        self._spool = self._open()
         _suppress_instrumentation()
         while True:
             self._wake.acquire(timeout=self._interval)

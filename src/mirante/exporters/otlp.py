@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.convert import families_of
 from mirante._core.protocols import Exportable
-from mirante.exporters.http import Connection
+from mirante.exporters.otlp_sender import OtlpSender
 from mirante.formats.otlp import AttributeValue, Times, metrics_request
-
-_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
-
-_RETRYABLE = frozenset({429, 502, 503, 504})
-"""OTLP 1.x, "Retryable response codes"; what else is not 2xx refuses the data itself."""
 
 
 class OtlpMetricExporter:
@@ -24,8 +18,13 @@ class OtlpMetricExporter:
         url: the full address, such as ``http://127.0.0.1:8503/v1/metrics``.
         resource: attributes of this process.
         version: this package's version, stated as the scope's.
-        timeout: seconds that one delivery may take to connect, and as many to answer.
+        timeout: seconds that one delivery may take to connect, and as many to answer; may be changed.
+        headers: sent with every request.
+        compress: whether bodies go out as gzip.
         clock: the source of time.
+
+    Raises:
+        ConfigError: the URL is none.
 
     Example:
         >>> exporter = OtlpMetricExporter("http://127.0.0.1:8503/v1/metrics", {"service.name": "orders"})
@@ -39,6 +38,8 @@ class OtlpMetricExporter:
         *,
         version: str = "",
         timeout: float = 10.0,
+        headers: Mapping[str, str] | None = None,
+        compress: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.url = url
@@ -46,16 +47,8 @@ class OtlpMetricExporter:
         self._scope = ("mirante", version)
         self._clock = clock
         self._start = clock.time_ns()
-        self._connection = Connection(url, timeout, {}, clock, _RETRYABLE.__contains__)
-
-    @property
-    def timeout(self) -> float:
-        """Seconds that one delivery may take to connect, and as many to answer."""
-        return self._connection.timeout
-
-    @timeout.setter
-    def timeout(self, seconds: float) -> None:
-        self._connection.timeout = seconds
+        self.timeout = timeout
+        self._send = OtlpSender(url, headers, compress=compress, clock=clock)
 
     def export(self, batch: Iterable[Exportable]) -> None:
         """Deliver the families' present values, or measurements.
@@ -65,8 +58,8 @@ class OtlpMetricExporter:
         """
         times = Times(self._start, self._clock.time_ns())
         message = metrics_request(self.resource, self._scope, families_of(batch), times)
-        self._connection.request("POST", body=zlib.compress(message, level=1, wbits=31), headers=_HEADERS)
+        self._send(message, self.timeout)
 
     def close(self) -> None:
         """Close the connection; the next export opens it again."""
-        self._connection.close()
+        self._send.close()

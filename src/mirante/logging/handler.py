@@ -117,7 +117,8 @@ class TakeOver:
             for one in taken:
                 logger.addHandler(one)
 
-        self._undo.append(undo)
+        if ours or taken:
+            self._undo.append(undo)
 
     def _adopt_structlog(self) -> None:
         """Let ``structlog.get_logger()`` write to the pipeline, unless the application has set structlog up itself."""

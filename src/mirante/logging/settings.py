@@ -29,7 +29,7 @@ _positive = whole(1)
 _any_count = whole(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoggingSettings:
     """What an application can say about its logs."""
 

@@ -41,13 +41,17 @@ class Logging:
         """Send what was logged by now; false when that takes longer than ``timeout`` seconds."""
         return self.exporter is None or self.exporter.flush(timeout)
 
-    def shutdown(self, timeout: float = 2.0) -> bool:
-        """Put the standard library's logging back, deliver what is left and end; false when something was left."""
+    def undo(self) -> None:
+        """Put the standard library's logging back and close the files."""
         self._taken.undo()
         use(None)
         for sink in self._sinks:
             if isinstance(sink, FileOutput):
                 sink.close()
+
+    def shutdown(self, timeout: float = 2.0) -> bool:
+        """Put everything back, deliver what is left and end; false when something was left."""
+        self.undo()
         return self.exporter is None or self.exporter.shutdown(timeout)
 
 
@@ -86,7 +90,7 @@ def start(settings: LoggingSettings, send: Send | None, resource: Callable[[], M
             batch_size=settings.logs_batch_size,
             interval=settings.logs_interval,
             timeout=settings.logs_timeout,
-            spool=open_spool(settings.logs_spool, "logs", settings.logs_spool_bytes),
+            spool=lambda: open_spool(settings.logs_spool, "logs", settings.logs_spool_bytes),
         )
         sinks.append(exporter)
     use(Pipeline(sinks, redactor=redactor(settings), repeats=repeats(settings)))

@@ -13,7 +13,7 @@ from mirante.tracing.tail import TailSampling
 from mirante.tracing.tracer import Tracer
 
 __all__ = [
-    "PROVIDER", "AlwaysOff", "AlwaysOn", "SpanExporter", "Event", "ParentBased", "Pipeline", "RateLimited", "Sampler",
-    "Sampling", "Span", "SpanLimits", "SpanLink", "TailSampling", "TraceIdRatio", "Tracer", "TracerProvider", "Tracing",
-    "TracingSettings", "install", "span", "start", "uninstall",
+    "PROVIDER", "AlwaysOff", "AlwaysOn", "Event", "ParentBased", "Pipeline", "RateLimited", "Sampler", "Sampling",
+    "Span", "SpanExporter", "SpanLimits", "SpanLink", "TailSampling", "TraceIdRatio", "Tracer", "TracerProvider",
+    "Tracing", "TracingSettings", "install", "span", "start", "uninstall",
 ]  # fmt: skip

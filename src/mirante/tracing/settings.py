@@ -32,7 +32,7 @@ def _limit(default: int | None, help: str, *names: str) -> Any:  # noqa: ANN401 
     return setting(default, help, env=tuple(lenient(name, _count, default) for name in names), parse=_count)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TracingSettings:
     """What an application can say about its traces."""
 

@@ -37,13 +37,26 @@ class Tracing:
         """Send what has ended by now; false when that takes longer than ``timeout`` seconds."""
         return self.exporter is None or self.exporter.flush(timeout)
 
-    def shutdown(self, timeout: float = 2.0) -> bool:
-        """Put back OpenTelemetry's globals, deliver what is left and end; false when something was left after it."""
+    def undo(self) -> None:
+        """Put back OpenTelemetry's globals; what the tail sampler holds is decided now."""
         uninstall()
         set_span_source(None)
         if self.tail is not None:
             self.tail.flush()
+
+    def shutdown(self, timeout: float = 2.0) -> bool:
+        """Put everything back, deliver what is left and end; false when something was left after it."""
+        self.undo()
         return self.exporter is None or self.exporter.shutdown(timeout)
+
+
+def turn_off(settings: TracingSettings) -> None:
+    """Record nothing, and hand on the headers of others all the same; ``uninstall`` puts it back.
+
+    Raises:
+        ConfigError: a propagator is unknown.
+    """
+    install(None, propagator(settings.propagators))
 
 
 def start(settings: TracingSettings, send: Send | None, resource: Callable[[], Mapping[str, object]]) -> Tracing:
@@ -78,7 +91,7 @@ def start(settings: TracingSettings, send: Send | None, resource: Callable[[], M
         batch_size=settings.traces_batch_size,
         interval=settings.traces_interval,
         timeout=settings.traces_timeout,
-        spool=open_spool(settings.traces_spool, "traces", settings.traces_spool_bytes),
+        spool=lambda: open_spool(settings.traces_spool, "traces", settings.traces_spool_bytes),
     )
     held = tail(exporter) if tail else None
     install(Pipeline(held or exporter, sampler, limits, on_start=held.on_start if held else None), headers)

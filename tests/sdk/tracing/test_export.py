@@ -364,7 +364,7 @@ def test_with_a_spool_spans_wait_on_disk_and_are_delivered_in_order(tmp_path: Pa
     """During an outage batches go to disk; when the destination answers again, the oldest come first."""
     clock = FastClock()
     wire = Wire(DeliveryError("away"), DeliveryError("away"), b"")
-    with exporting(wire, clock=clock, spool=spool_in(tmp_path)) as (exporter, tracer):
+    with exporting(wire, clock=clock, spool=lambda: spool_in(tmp_path)) as (exporter, tracer):
         for name in ("a", "b", "c"):
             record(tracer, name)
             assert exporter.flush(10)
@@ -391,7 +391,7 @@ def test_what_was_spooled_survives_the_process(tmp_path: Path) -> None:
         release.wait(10)
         raise DeliveryError("away")
 
-    exporter = SpanExporter(hang, dict, interval=NEVER, batch_size=2, spool=spool_in(tmp_path))
+    exporter = SpanExporter(hang, dict, interval=NEVER, batch_size=2, spool=lambda: spool_in(tmp_path))
     tracer = TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     record(tracer, "a", "b")
     assert hanging.wait(5)
@@ -402,14 +402,14 @@ def test_what_was_spooled_survives_the_process(tmp_path: Path) -> None:
     exporter._thread.join(10)  # it finds its batch saved already, and lets go of the directory
     assert (exporter.stats.spooled, exporter.stats.dropped) == (3, {})
     wire = Wire()
-    with exporting(wire, spool=spool_in(tmp_path)) as (_, tracer):
+    with exporting(wire, spool=lambda: spool_in(tmp_path)) as (_, tracer):
         record(tracer, "d")
     assert wire.names == ["a", "b", "c", "d"]
 
 
 def test_a_destination_that_is_away_at_the_end_leaves_spans_on_disk(tmp_path: Path) -> None:
     """Shutdown tries, keeps what was not taken and lets go of the directory."""
-    with exporting(Wire(DeliveryError("away")), spool=spool_in(tmp_path)) as (exporter, tracer):
+    with exporting(Wire(DeliveryError("away")), spool=lambda: spool_in(tmp_path)) as (exporter, tracer):
         record(tracer, "a")
     assert (exporter.stats.spooled, exporter.stats.dropped) == (1, {})
     spool = spool_in(tmp_path)
@@ -426,7 +426,7 @@ def test_replay_stops_at_the_deadline(tmp_path: Path) -> None:
         time.sleep(0.02)
         return b""
 
-    with exporting(slow, spool=spool) as (exporter, tracer):
+    with exporting(slow, spool=lambda: spool) as (exporter, tracer):
         record(tracer, "a")
         assert exporter.shutdown(0.1)
     assert (exporter.stats.spooled, exporter.stats.dropped) == (1, {})
@@ -436,7 +436,7 @@ def test_replay_stops_at_the_deadline(tmp_path: Path) -> None:
 def test_a_spool_that_takes_nothing_costs_the_spans_and_is_told(tmp_path: Path) -> None:
     """A full or failing disk is one more reason to count."""
     spool = spool_in(tmp_path, max_bytes=60)
-    with exporting(Wire(DeliveryError("away")), spool=spool) as (exporter, tracer):
+    with exporting(Wire(DeliveryError("away")), spool=lambda: spool) as (exporter, tracer):
         record(tracer, "a")
         assert exporter.flush(10)
     assert exporter.stats.dropped == {"spool_full": 1}
@@ -452,7 +452,7 @@ def test_a_spool_that_cannot_be_closed_does_not_matter(tmp_path: Path, monkeypat
         raise StoreError("no")
 
     monkeypatch.setattr(spool, "close", close)
-    with exporting(Wire(), spool=spool) as (exporter, tracer):
+    with exporting(Wire(), spool=lambda: spool) as (exporter, tracer):
         record(tracer, "a")
         assert exporter.shutdown()
 
@@ -493,7 +493,7 @@ def test_a_fork_starts_anew_without_spool_thread_or_counts(tmp_path: Path) -> No
     wire = Wire()
     names = iter(["parent", "child"])
     spool = spool_in(tmp_path)
-    exporter = SpanExporter(wire, lambda: {"service.name": next(names)}, interval=NEVER, spool=spool)
+    exporter = SpanExporter(wire, lambda: {"service.name": next(names)}, interval=NEVER, spool=lambda: spool)
     tracer = TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     record(tracer, "before")
     assert exporter.flush(10)
@@ -569,7 +569,7 @@ def test_a_spool_that_cannot_be_read_is_told_and_tried_again(tmp_path: Path, mon
         raise StoreError("no")
 
     wire = Wire()
-    with exporting(wire, spool=spool) as (exporter, tracer):
+    with exporting(wire, spool=lambda: spool) as (exporter, tracer):
         monkeypatch.setattr(spool, "read", broken)
         record(tracer, "a")
         assert exporter.flush(10)
@@ -595,13 +595,6 @@ def test_a_batch_that_shutdown_has_accounted_for_is_not_counted_twice() -> None:
         assert exporter.shutdown(0.05) is False
         release.set()
     assert exporter.stats.dropped == {"shutdown": 1}
-
-
-def test_the_spool_is_let_go_where_nothing_was_recorded(tmp_path: Path) -> None:
-    """Without a thread, shutdown itself closes it, once, and another process may have the directory."""
-    with exporting(Wire(), spool=spool_in(tmp_path)) as (exporter, _):
-        assert exporter.shutdown()
-    spool_in(tmp_path).close()
 
 
 def test_a_resource_that_fails_costs_no_span(monkeypatch: pytest.MonkeyPatch) -> None:

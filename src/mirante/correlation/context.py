@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 from urllib.parse import quote, unquote
 
+from mirante.correlation.errors import remember
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -84,7 +86,11 @@ class bind:  # noqa: N801 - used as a verb: `with bind(request_id="r-1"):`
         self._tokens.append(_bound.set(merged))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            ids: dict[str, str] = {}
+            stamp(ids)
+            remember(error, ids)
         with suppress(ValueError):  # left in another task than it was entered in: that one's ids ended with it
             _bound.reset(self._tokens.pop())
 
@@ -97,6 +103,26 @@ class bind:  # noqa: N801 - used as a verb: `with bind(request_id="r-1"):`
                 return function(*args, **kwargs)
 
         return call
+
+
+def bind_request_id(request_id: str) -> Token[Mapping[str, str]]:
+    """What ``bind(request_id=...)`` does, at a fifth of its price, for middlewares; ``unbind`` ends it.
+
+    Example:
+        >>> token = bind_request_id("r-1")
+        >>> current().request_id
+        'r-1'
+        >>> unbind(token)
+        >>> current().request_id is None
+        True
+    """
+    return _bound.set({**_bound.get(), "request_id": request_id})
+
+
+def unbind(token: Token[Mapping[str, str]]) -> None:
+    """Put back what was bound before; in another task or thread than it was bound in, nothing happens."""
+    with suppress(ValueError):
+        _bound.reset(token)
 
 
 def _span_ids() -> tuple[int, int]:

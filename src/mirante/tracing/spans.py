@@ -23,6 +23,8 @@ from opentelemetry.trace import (
 from opentelemetry.trace import Span as ApiSpan
 
 from mirante._core.guard import REPORTER
+from mirante.correlation.context import stamp
+from mirante.correlation.errors import remember
 from mirante.tracing.attributes import SpanLimits, put, text
 
 if TYPE_CHECKING:
@@ -317,6 +319,9 @@ class Span(ApiSpan):
         as_event, as_status = self.tell_exceptions
         if self.end_time is not None or not isinstance(error, Exception):
             return  # what is not an Exception is control flow: GeneratorExit, CancelledError, KeyboardInterrupt
+        ids = {"trace_id": f"{self.trace_id:032x}", "span_id": f"{self.span_id:016x}"}
+        stamp(ids)
+        remember(error, ids)
         if as_event:
             self.record_exception(error, escaped=True)
         if as_status:

@@ -1,10 +1,12 @@
-"""What a span costs, beside the OpenTelemetry SDK with its own OTLP encoder, in one run.
+"""What a span costs, beside the OpenTelemetry SDK with its own OTLP encoder and beside logfire, in one run.
 
     python benchmarks/bench_tracing.py [--rounds 15] [--spans 4000]
 
 "Recorded" is total CPU time: start, three attributes of which two differ from span to span, end, and the encoding to
-OTLP bytes in batches of 512, as both exporters do it. "Unsampled" is what a span costs that is left out. Both are timed
-in turns, and the best of all rounds counts, so that a busy machine disturbs both alike.
+OTLP bytes in batches of 512, as all exporters do it. "Unsampled" is what a span costs that is left out, as the first of
+its trace or below another. They are timed in turns, and the best of all rounds counts, so that a busy machine disturbs
+them alike. logfire sends nothing and prints nothing here; its column is its own ``span()``, which has no twin that does
+not make current.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ import argparse
 import gc
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
+import logfire
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.resources import Resource
@@ -27,9 +31,9 @@ from mirante.formats.otlp_traces import encode_request, encode_span
 from mirante.tracing import AlwaysOff, AlwaysOn, ParentBased, Pipeline, TracerProvider
 
 BATCH = 512
+NAME = "GET /orders"
 RESOURCE = {"service.name": "bench", "telemetry.sdk.language": "python"}
 PATHS = [f"/orders/{number}" for number in range(BATCH)]
-Encode = Callable[[list[Any]], bytes]
 
 
 class Keep(sdk.SpanProcessor):
@@ -43,52 +47,91 @@ class Keep(sdk.SpanProcessor):
         self._ended.append(span)
 
 
-def blocks(tracer: Tracer, count: int) -> None:
+class Side(NamedTuple):
+    """One of those that are compared.
+
+    Attributes:
+        make: makes the context manager of one span that is current.
+        tracer: for spans that are not made current, or None.
+        ended: where its recorded spans go.
+        encode: to OTLP.
+    """
+
+    make: Callable[[str], AbstractContextManager[Any]]
+    tracer: Tracer | None
+    ended: list[Any]
+    encode: Callable[[list[Any]], bytes]
+
+
+def blocks(side: Side, count: int) -> None:
+    make = side.make
     for number in range(count):
-        with tracer.start_as_current_span("GET /orders/{id}") as span:
+        with make(NAME) as span:
             span.set_attribute("http.request.method", "GET")
             span.set_attribute("order.id", number)
             span.set_attribute("url.path", PATHS[number])
 
 
-def pairs(tracer: Tracer, count: int) -> None:
+def pairs(side: Side, count: int) -> None:
+    tracer = side.tracer
+    assert tracer is not None
     for number in range(count):
         attributes: dict[str, AnyValue] = {
             "http.request.method": "GET",
             "order.id": number,
             "url.path": PATHS[number],
         }
-        tracer.start_span("GET /orders/{id}", attributes=attributes).end()
+        tracer.start_span(NAME, attributes=attributes).end()
 
 
-def ours(*, sampled: bool) -> tuple[Tracer, list[Any], Encode]:
+def ours(*, sampled: bool) -> Side:
     ended: list[Any] = []
     resource = otlp_common.resource(RESOURCE)
     pipeline = Pipeline(ended.append, ParentBased(AlwaysOn() if sampled else AlwaysOff()))
     tracer = TracerProvider(pipeline).get_tracer("bench", "1")
-    return tracer, ended, lambda spans: encode_request(resource, [(span.scope, encode_span(span)) for span in spans])
+    return Side(
+        tracer.start_as_current_span,
+        tracer,
+        ended,
+        lambda spans: encode_request(resource, [(span.scope, encode_span(span)) for span in spans]),
+    )
 
 
-def theirs(*, sampled: bool) -> tuple[Tracer, list[Any], Encode]:
+def theirs(*, sampled: bool) -> Side:
     ended: list[Any] = []
     sampler = sdk_sampling.DEFAULT_ON if sampled else sdk_sampling.DEFAULT_OFF
     provider = sdk.TracerProvider(sampler, Resource(RESOURCE), shutdown_on_exit=False)
     provider.add_span_processor(Keep(ended))
-    return provider.get_tracer("bench", "1"), ended, lambda spans: encode_spans(spans).SerializeToString()
+    tracer = provider.get_tracer("bench", "1")
+    return Side(tracer.start_as_current_span, tracer, ended, lambda spans: encode_spans(spans).SerializeToString())
 
 
-def once(side: tuple[Tracer, list[Any], Encode], work: Callable[[Tracer, int], None], count: int) -> float:
+def of_logfire(*, sampled: bool) -> Side:
+    ended: list[Any] = []
+    instance = logfire.configure(
+        local=True,
+        send_to_logfire=False,
+        console=False,
+        service_name="bench",
+        inspect_arguments=False,
+        additional_span_processors=[Keep(ended)],
+        sampling=logfire.SamplingOptions(head=1.0 if sampled else 0.0),
+    )
+    return Side(instance.span, None, ended, lambda spans: encode_spans(spans).SerializeToString())
+
+
+def once(side: Side, work: Callable[[Side, int], None], count: int, *, below: bool) -> float:
     """Microseconds of CPU a span, encoding included."""
-    tracer, ended, encode = side
-    ended.clear()
+    side.ended.clear()
     gc.collect()
-    begun = time.process_time_ns()
-    for _ in range(0, count, BATCH):
-        work(tracer, BATCH)
-        if ended:
-            encode(ended)
-            ended.clear()
-    return (time.process_time_ns() - begun) / 1000 / (-(-count // BATCH) * BATCH)
+    with side.make("above") if below else nullcontext():
+        begun = time.process_time_ns()
+        for _ in range(0, count, BATCH):
+            work(side, BATCH)
+            if side.ended:
+                side.encode(side.ended)
+                side.ended.clear()
+        return (time.process_time_ns() - begun) / 1000 / (-(-count // BATCH) * BATCH)
 
 
 def main() -> None:
@@ -97,17 +140,22 @@ def main() -> None:
     options.add_argument("--spans", type=int, default=4000)
     given = options.parse_args()
     cases = [
-        ("recorded and encoded, start_as_current_span", blocks, True),
-        ("recorded and encoded, start_span", pairs, True),
-        ("unsampled, start_as_current_span", blocks, False),
-        ("unsampled, start_span", pairs, False),
+        ("recorded and encoded, start_as_current_span", blocks, True, False),
+        ("recorded and encoded, start_span", pairs, True, False),
+        ("unsampled root, start_as_current_span", blocks, False, False),
+        ("unsampled root, start_span", pairs, False, False),
+        ("unsampled child, start_as_current_span", blocks, False, True),
+        ("unsampled child, start_span", pairs, False, True),
     ]
-    print(f"{'us of CPU a span':45} {'mirante':>8} {'SDK':>8} {'ratio':>6}")
-    for name, work, sampled in cases:
-        left, right = ours(sampled=sampled), theirs(sampled=sampled)
-        rounds = [(once(left, work, given.spans), once(right, work, given.spans)) for _ in range(given.rounds)]
-        mine, other = min(a for a, _ in rounds), min(b for _, b in rounds)
-        print(f"{name:45} {mine:8.2f} {other:8.2f} {other / mine:5.1f}x")
+    print(f"{'us of CPU a span':45} {'mirante':>8} {'SDK':>8} {'ratio':>7} {'logfire':>8} {'ratio':>7}")
+    for name, work, sampled, below in cases:
+        sides = [make(sampled=sampled) for make in (ours, theirs, of_logfire)]
+        if work is pairs:
+            del sides[2]
+        rounds = [[once(side, work, given.spans, below=below) for side in sides] for _ in range(given.rounds)]
+        mine, *others = map(min, zip(*rounds, strict=True))
+        compared = " ".join(f"{other:8.2f} {other / mine:6.1f}x" for other in others)
+        print(f"{name:45} {mine:8.2f} {compared}", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from mirante.tracing.spans import Span
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_fill = dict.setdefault  # a context cannot be changed, except by whoever makes it; half the price of one from a dict
+
 
 class SpanMaker(Protocol):
     """Starts spans: a tracer."""
@@ -41,11 +43,17 @@ class CurrentSpan:
 
     def __enter__(self) -> ApiSpan:
         name, context, kind, attributes, links, start_time, as_event, as_status = self.arguments
+        around = get_context()
+        if context is None:
+            context = around
         span = self.tracer.start_span(name, context, kind, attributes, links, start_time, as_event, as_status)
         self._span = span
-        around = get_context()
-        # One copy, where the API's set_value makes two.
-        self._token = attach(Context({**around, SPAN_KEY: span} if around else {SPAN_KEY: span}))
+        if around and len(around) > (SPAN_KEY in around):
+            inside = Context(around | {SPAN_KEY: span})  # one copy less than the API's set_value makes
+        else:
+            inside = Context()
+            _fill(inside, SPAN_KEY, span)
+        self._token = attach(inside)
         return span
 
     def __exit__(

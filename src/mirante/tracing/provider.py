@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace as api
@@ -21,7 +22,7 @@ from mirante.tracing.attributes import SpanLimits, put, text
 from mirante.tracing.context import SPAN_KEY, get_context
 from mirante.tracing.current import CurrentSpan
 from mirante.tracing.ids import IdSource, RandomIds
-from mirante.tracing.sampling import DROP, SAMPLE, AlwaysOn, ParentBased, Sampler, Sampling
+from mirante.tracing.sampling import DROP, SAMPLE, AlwaysOn, ParentBased, Sampler, Sampling, of_children, unconditional
 from mirante.tracing.spans import NO_STATE, RemoteParent, Span, SpanSink, UnsampledSpan
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ class Pipeline:
         limits: how much one may hold.
         ids: makes their ids.
         on_start: told of every sampled span when it starts, or None.
-        decide, decide_root: the sampler's function, and the one for roots: derived, to save a step for each span.
+        decide, decide_root: the sampler's function, and the one for roots: derived, as all that follow, to save steps
+            for each span.
+        of_roots: what the sampler says of every root, where it always says the same.
+        of_children: the same of spans whose parent was left out, or sampled; then the same two of remote parents.
+        trace_id, span_id: the functions of ``ids``.
     """
 
     sink: SpanSink = discard
@@ -54,11 +59,20 @@ class Pipeline:
     on_start: SpanSink | None = None
     decide: Callable[..., Sampling] = field(init=False, repr=False)
     decide_root: Callable[..., Sampling] = field(init=False, repr=False)
+    of_roots: Sampling | None = field(init=False, repr=False)
+    of_children: tuple[Sampling | None, ...] = field(init=False, repr=False)
+    trace_id: Callable[[], int] = field(init=False, repr=False)
+    span_id: Callable[[], int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        derive = partial(object.__setattr__, self)
         root = self.sampler.root if isinstance(self.sampler, ParentBased) else self.sampler
-        object.__setattr__(self, "decide", self.sampler.decide)
-        object.__setattr__(self, "decide_root", root.decide)
+        derive("decide", self.sampler.decide)
+        derive("decide_root", root.decide)
+        derive("of_roots", unconditional(root))
+        derive("of_children", of_children(self.sampler))
+        derive("trace_id", self.ids.trace_id)
+        derive("span_id", self.ids.span_id)
 
 
 class ProviderTracer(api.Tracer):
@@ -75,7 +89,7 @@ class ProviderTracer(api.Tracer):
         self._provider = provider
         self._scope = scope
 
-    def start_span(  # noqa: PLR0912 - one piece, because it is the hot path: a call costs what a branch saves
+    def start_span(
         self,
         name: str,
         context: Context | None = None,
@@ -100,52 +114,69 @@ class ProviderTracer(api.Tracer):
         """
         pipeline = self._provider.pipeline
         found = (get_context() if context is None else context).get(SPAN_KEY)
+        if pipeline is None:
+            return _dormant(found)
         parent: Parent | None
         if found is None:
             parent = None
-        elif type(found) is Span or type(found) is UnsampledSpan:
+        elif type(found) is UnsampledSpan or type(found) is Span:
             parent = found  # type: ignore[assignment] # just checked, in the way that costs least
         else:
             parent = _foreign(found)
-        if pipeline is None:
-            return INVALID_SPAN if parent is None else NonRecordingSpan(parent.get_span_context())
         if parent is None:
-            trace_id, flags, state = pipeline.ids.trace_id(), 2, NO_STATE
-            sampling = pipeline.decide_root(None, trace_id, name, kind, attributes, links)
+            trace_id = pipeline.trace_id()
+            sampling = pipeline.of_roots or pipeline.decide_root(None, trace_id, name, kind, attributes, links)
         else:
-            trace_id, flags, state = parent.trace_id, parent.flags & 2, parent.trace_state
-            sampling = pipeline.decide(parent, trace_id, name, kind, attributes, links)
-        if not sampling.record:
-            unsampled: UnsampledSpan = UnsampledSpan()
-            unsampled.trace_id = trace_id
-            unsampled.ids = pipeline.ids
-            if parent is not None or sampling is not DROP:
-                unsampled.flags = flags
-                unsampled.trace_state = state if sampling.trace_state is None else sampling.trace_state
-            return unsampled
+            trace_id = parent.trace_id
+            said = pipeline.of_children[parent.flags & 1 | parent.is_remote << 1]
+            sampling = said or pipeline.decide(parent, trace_id, name, kind, attributes, links)
+        if sampling is DROP or not sampling.record:
+            left_out: UnsampledSpan = UnsampledSpan()
+            left_out.trace_id = trace_id
+            left_out.ids = pipeline.ids
+            if sampling is not DROP or (
+                parent is not None and (parent.flags != 2 or parent.trace_state is not NO_STATE)
+            ):
+                _inherit(left_out, parent, sampling)
+            return left_out
+        tell = (record_exception, set_status_on_exception)
+        return self._recorded(pipeline, parent, trace_id, sampling, name, kind, attributes, links, start_time, tell)
+
+    def _recorded(
+        self,
+        pipeline: Pipeline,
+        parent: Parent | None,
+        trace_id: int,
+        sampling: Sampling,
+        name: str,
+        kind: SpanKind,
+        attributes: Attributes,
+        links: Sequence[api.Link] | None,
+        start_time: int | None,
+        tell: tuple[bool, bool],
+    ) -> Span:
+        """A span with all that it has from the start; ``tell`` is its ``tell_exceptions``."""
         span = Span(
             name if type(name) is str else text(name),
             kind,
             trace_id,
-            pipeline.ids.span_id(),
+            pipeline.span_id(),
             0 if parent is None else parent.span_id,
-            flags | sampling.sample,
+            (2 if parent is None else parent.flags & 2) | sampling.sample,
             self._scope,
             pipeline.limits,
             pipeline.sink if sampling.sample else discard,
             time.time_ns() if start_time is None else start_time,
         )
-        if attributes:
-            dropped = put(span.attributes, attributes, pipeline.limits.attributes, pipeline.limits)
-            if dropped:
-                span.dropped_attributes = dropped
+        if attributes and (dropped := put(span.attributes, attributes, pipeline.limits.attributes, pipeline.limits)):
+            span.dropped_attributes = dropped
         if parent is not None:
-            if state is not NO_STATE:
-                span.trace_state = state
+            if parent.trace_state is not NO_STATE:
+                span.trace_state = parent.trace_state
             if parent.is_remote:
                 span.parent_is_remote = True
-        if links or sampling is not SAMPLE or not (record_exception and set_status_on_exception):
-            _rare(span, links, sampling, (record_exception, set_status_on_exception))
+        if links or sampling is not SAMPLE or tell != Span.tell_exceptions:
+            _rare(span, links, sampling, tell)
         if pipeline.on_start is not None and sampling.sample:
             pipeline.on_start(span)
         return span
@@ -182,10 +213,25 @@ class ProviderTracer(api.Tracer):
         return block
 
 
+def _dormant(found: object) -> api.Span:
+    """What tracers start while there is no pipeline: the parent goes on through it."""
+    parent = None if found is None else _foreign(found)
+    return INVALID_SPAN if parent is None else NonRecordingSpan(parent.get_span_context())
+
+
 def _foreign(found: object) -> Parent | None:
     """A parent that another implementation, or a propagator, put into the context; None where it is not valid."""
     context = found.get_span_context() if isinstance(found, api.Span) else INVALID_SPAN_CONTEXT
     return RemoteParent(context) if context.is_valid else None
+
+
+def _inherit(span: UnsampledSpan, parent: Parent | None, sampling: Sampling) -> None:
+    """What a span that is left out has from its parent or from the sampler, where that is not the usual."""
+    if parent is not None:
+        span.flags = parent.flags & 2
+        span.trace_state = parent.trace_state
+    if sampling.trace_state is not None:
+        span.trace_state = sampling.trace_state
 
 
 def _rare(span: Span, links: Sequence[api.Link] | None, sampling: Sampling, tell: tuple[bool, bool]) -> None:

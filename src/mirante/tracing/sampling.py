@@ -199,3 +199,25 @@ class ParentBased:
             other = self.remote_not_sampled if parent.is_remote else self.local_not_sampled
             usual = DROP
         return usual if other is None else other.decide(parent, trace_id, name, kind, attributes, links)
+
+
+def unconditional(sampler: Sampler | None) -> Sampling | None:
+    """What a sampler says of every span, without being asked; None where it depends."""
+    return {AlwaysOn: SAMPLE, AlwaysOff: DROP}.get(type(sampler))
+
+
+def of_children(sampler: Sampler) -> tuple[Sampling | None, ...]:
+    """What a sampler says of every child, by its parent: a local one that was left out, or sampled; a remote one.
+
+    Example:
+        >>> [said and said.sample for said in of_children(ParentBased(AlwaysOff(), remote_sampled=TraceIdRatio(0.1)))]
+        [False, True, False, None]
+    """
+    if not isinstance(sampler, ParentBased):
+        return (unconditional(sampler),) * 4
+    return (
+        unconditional(sampler.local_not_sampled or AlwaysOff()),
+        unconditional(sampler.local_sampled or AlwaysOn()),
+        unconditional(sampler.remote_not_sampled or AlwaysOff()),
+        unconditional(sampler.remote_sampled or AlwaysOn()),
+    )

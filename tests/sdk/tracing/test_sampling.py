@@ -24,7 +24,7 @@ from mirante.tracing import (
     TraceIdRatio,
     TracerProvider,
 )
-from mirante.tracing.spans import UnsampledSpan
+from mirante.tracing.spans import RemoteParent, UnsampledSpan
 
 
 class FakeClock:
@@ -97,12 +97,17 @@ def test_children_do_as_their_parent_did(sampled: bool, remote: bool) -> None:
     parent = set_span_in_context(NonRecordingSpan(SpanContext(1, 2, remote, TraceFlags(sampled))))
 
     def decision(sampler: Sampler) -> bool:
-        return TracerProvider(Pipeline(sampler=sampler)).get_tracer("t").start_span("s", parent).is_recording()
+        decided = TracerProvider(Pipeline(sampler=sampler)).get_tracer("t").start_span("s", parent).is_recording()
+        asked = RemoteParent(SpanContext(1, 2, remote, TraceFlags(sampled)))
+        assert sampler.decide(asked, 1, "s", SpanKind.INTERNAL, None, None).record is decided
+        return decided
 
     assert decision(ParentBased(AlwaysOff() if sampled else AlwaysOn())) is sampled
     other = AlwaysOff() if sampled else AlwaysOn()
     named: dict[str, Any] = {f"{'remote' if remote else 'local'}_{'' if sampled else 'not_'}sampled": other}
     assert decision(ParentBased(AlwaysOn(), **named)) is not sampled
+    must_be_asked = {name: TraceIdRatio(0.0 if sampled else 1.0) for name in named}
+    assert decision(ParentBased(AlwaysOn(), **must_be_asked)) is not sampled
 
 
 def test_a_root_is_the_root_samplers_business() -> None:

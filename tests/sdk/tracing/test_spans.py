@@ -62,6 +62,16 @@ def test_start_span_never_makes_current_and_start_as_current_span_does(spans: Re
     assert spans.ended[2].trace_id != spans.ended[1].trace_id
 
 
+def test_a_given_context_holds_the_parent_of_a_current_span_too(spans: Recorder) -> None:
+    """Instead of the current one, which stays around the block."""
+    parent = spans.start("parent")
+    with spans.tracer.start_as_current_span("outer"):
+        with spans.tracer.start_as_current_span("s", context=api.set_span_in_context(parent)) as span:
+            assert isinstance(span, Span)
+            assert span.parent_id == parent.span_id
+        assert spans.ended[-1].name == "s"
+
+
 def test_what_else_is_in_the_context_stays_there(spans: Recorder) -> None:
     """Making a span current keeps the other entries, such as baggage."""
     token = otel_context.attach(otel_context.set_value("key", "value"))
@@ -362,6 +372,8 @@ def test_a_sampler_adds_attributes_and_trace_state_and_may_record_without_export
         description = "Custom"
 
         def decide(self, _parent: object, _trace: int, name: str, *_: object) -> Sampling:
+            if name == "plain":
+                return Sampling(record=False, sample=False)
             state = TraceState([("s", "1")])
             return Sampling(record=name != "dropped", sample=name == "full", attributes={"a": 1}, trace_state=state)
 
@@ -374,6 +386,8 @@ def test_a_sampler_adds_attributes_and_trace_state_and_may_record_without_export
     assert full.attributes == quiet.attributes == {"a": 1}
     assert [span.get_span_context().trace_flags & 1 for span in (full, quiet, dropped)] == [1, 0, 0]
     assert spans.ended == [full]
+    plain = spans.tracer.start_span("plain").get_span_context()
+    assert (plain.trace_flags & 1, len(plain.trace_state)) == (0, 0)
 
 
 def test_a_provider_without_pipeline_does_nothing_but_pass_the_parent_on() -> None:

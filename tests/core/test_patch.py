@@ -134,10 +134,13 @@ def test_a_forked_child_can_undo() -> None:
     """A lock that another thread of the parent held at that moment is no child's concern."""
     patches = Patches()
     patches.wrap(Base, "plain", plus_one)
-    with patches._lock:
+    held = patches._lock
+    with held:
         child = os.fork()
         if child == 0:
             patches.undo()
             os._exit(Base().plain(1))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        patches.after_fork()  # what the child did, here where it can be measured
     patches.undo()
+    assert Base().plain(1) == 1

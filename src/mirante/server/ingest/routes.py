@@ -6,14 +6,18 @@ from starlette.routing import Route
 
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.endpoint import Endpoint, plain
-from mirante.server.ingest.exchange import Bounds
+from mirante.server.ingest.exchange import Bounds, Request
+from mirante.server.ingest.importer import ImportLines
+from mirante.server.ingest.json_lines import JsonLines
+from mirante.server.ingest.lines import LineEndpoint
+from mirante.server.ingest.loki import LokiReceiver
 from mirante.server.ingest.otlp import SIGNALS, OtlpReceiver, refuse
 from mirante.server.ingest.remote_write import RemoteWriteReceiver
 from mirante.server.store.api import BodyLog
 
 
 def routes(log: BodyLog, bounds: Bounds | None = None, counts: IngestCounts | None = None) -> list[Route]:
-    """``/api/v1/write`` and ``/v1/{metrics,traces,logs}``.
+    """``/api/v1/write``, ``/v1/{metrics,traces,logs}`` and the paths of other systems' senders.
 
     Args:
         log: where checked bodies go.
@@ -33,4 +37,29 @@ def routes(log: BodyLog, bounds: Bounds | None = None, counts: IngestCounts | No
         receiver = OtlpReceiver(signal, log, bounds, counts)
         endpoint = Endpoint(f"otlp_{signal}", receiver.receive, refuse, bounds, counts)
         made.append(Route(f"/v1/{signal}", endpoint.handle, methods=["POST"]))
-    return made
+        if signal == "logs":  # where Loki takes them
+            made.append(Route("/otlp/v1/logs", endpoint.handle, methods=["POST"]))
+    return made + _push_routes(log, bounds, counts)
+
+
+def _push_routes(log: BodyLog, bounds: Bounds, counts: IngestCounts) -> list[Route]:
+    """What other systems' senders push."""
+    loki = Endpoint("loki", LokiReceiver(log, bounds, counts).receive, plain, bounds, counts)
+
+    def json_lines(request: Request) -> JsonLines:
+        return JsonLines(request, log, bounds, counts)
+
+    def imported(request: Request) -> ImportLines:
+        return ImportLines.of(request, log, bounds, counts)
+
+    return [
+        Route("/loki/api/v1/push", loki.handle, methods=["POST"]),
+        Route(
+            "/insert/jsonline", LineEndpoint("json_lines", json_lines, bounds, counts).handle, methods=["POST", "PUT"]
+        ),
+        Route(
+            "/api/v1/import/prometheus",
+            LineEndpoint("import", imported, bounds, counts).handle,
+            methods=["POST", "PUT"],
+        ),
+    ]

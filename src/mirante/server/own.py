@@ -11,7 +11,7 @@ from mirante.collectors.runtime import RuntimeCollector
 from mirante.collectors.system import SystemCollector
 from mirante.integrations.asgi import MetricsEndpoint
 from mirante.metrics import Registry
-from mirante.server.scrape.model import ScrapeJob, TargetGroup
+from mirante.server.scrape.model import ScrapeJob, StaticSd, TargetGroup
 
 HOST_INTERVAL_MS = 5_000
 """The machine is read often, so that its graphs move soon after the start; it costs a few milliseconds each time."""
@@ -45,7 +45,14 @@ def builtin_jobs(host: str, port: int) -> tuple[ScrapeJob, ScrapeJob]:
 
     def job(name: str, path: str, interval: int, instance: str) -> ScrapeJob:
         group = TargetGroup(f"{name}/0", ({"__address__": address},), {"instance": instance})
-        return ScrapeJob(name, interval=interval, timeout=interval, path=path, static=(group,), start_at_once=True)
+        return ScrapeJob(
+            name,
+            interval=interval,
+            timeout=interval,
+            path=path,
+            discoveries=(StaticSd((group,)),),
+            start_at_once=True,
+        )
 
     return (
         job("host", "/metrics/host", HOST_INTERVAL_MS, socket.gethostname()),

@@ -166,11 +166,20 @@ def read_yaml(path: Path) -> Section:
     """The file's top mapping.
 
     Raises:
+        ConfigError: the file cannot be read, is not YAML or no mapping.
+    """
+    return Section(read_yaml_value(path))
+
+
+def read_yaml_value(path: Path) -> Value:
+    """What the file holds, whatever it is; null when it is empty.
+
+    Raises:
         ConfigError: the file cannot be read or is not YAML.
     """
     source = str(path)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = _compose(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}", source=source) from None
     except UnicodeDecodeError as error:
@@ -180,6 +189,12 @@ def read_yaml(path: Path) -> Section:
         raise ConfigError(f"{source}{line}: is not YAML: {error.problem}", source=source) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: is not YAML: {error}", source=source) from None
-    if node is None:
-        node = yaml.ScalarNode(_NULL, "")  # an empty file sets nothing
-    return Section(Value(node, source, ""))
+    return Value(yaml.ScalarNode(_NULL, "") if node is None else node, source, "")
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Parse with libyaml where it is there, as files can be long; the slower parser words its errors better."""
+    try:
+        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)

@@ -11,7 +11,10 @@ import pytest
 
 from mirante.errors import ConfigError
 from mirante.server.scrape.config import read_config
-from mirante.server.scrape.model import Authorization, Limits, PrometheusConfig, ScrapeJob, Secret, TargetGroup, Tls
+from mirante.server.scrape.model import (
+    Authorization, DnsSd, FileSd, HttpClient, HttpSd, KubernetesSd, Limits, OAuth2, PrometheusConfig, Proxy, ScrapeJob,
+    Secret, Selector, StaticSd, TargetGroup, Tls,
+)  # fmt: skip
 from mirante.server.scrape.relabel import RelabelRule, compile_regex
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -34,7 +37,7 @@ def test_every_key_that_is_supported_is_read() -> None:
     config = read_config(CORPUS / "everything.good.yml")
     assert config.external_labels == {"cluster": "test", "replica": "1"}
     assert config.evaluation_interval == 30_000
-    job, numbered = config.jobs
+    job, numbered, more = config.jobs
     assert job == ScrapeJob(
         "everything",
         interval=5_400_000,
@@ -46,16 +49,26 @@ def test_every_key_that_is_supported_is_read() -> None:
         honor_timestamps=False,
         track_timestamps_staleness=True,
         enable_compression=False,
-        follow_redirects=False,
+        classic_histograms=True,
+        name_validation="legacy",
         protocols=("PrometheusText0.0.4",),
         fallback_protocol="PrometheusText0.0.4",
-        authorization=Authorization("Basic", Secret(file=CORPUS / "secret.txt"), "user"),
-        tls=Tls(
-            ca_file=Path("/etc/ca.pem"),
-            cert_file=CORPUS / "cert.pem",
-            key_file=CORPUS / "key.pem",
-            server_name="here",
-            min_version="TLS12",
+        http=HttpClient(
+            authorization=Authorization("Basic", Secret(file=CORPUS / "secret.txt"), "user"),
+            tls=Tls(
+                ca_file=Path("/etc/ca.pem"),
+                cert_file=CORPUS / "cert.pem",
+                key_file=CORPUS / "key.pem",
+                server_name="here",
+                min_version="TLS12",
+            ),
+            proxy=Proxy("http://proxy:3128", "localhost,.internal", headers=(("X-Via", Secret("a")),)),
+            follow_redirects=False,
+            headers=(
+                ("X-Tenant", Secret("t")),
+                ("X-Tenant", Secret("s")),
+                ("X-Tenant", Secret(file=CORPUS / "tenant")),
+            ),
         ),
         limits=Limits(10 << 20, 500, 4, 30, 100, 200),
         relabel=(
@@ -64,23 +77,56 @@ def test_every_key_that_is_supported_is_read() -> None:
             RelabelRule(("__address__",), modulus=8, target_label="__shard", action="hashmod"),
         ),
         metric_relabel=(RelabelRule(regex=compile_regex("secret_.*"), action="labeldrop"),),
-        static=(
-            TargetGroup(
-                "0",
-                ({"__address__": "127.0.0.1:8000"}, {"__address__": "localhost"}),
-                {"env": "test", "answer": "42"},
+        discoveries=(
+            StaticSd(
+                (
+                    TargetGroup(
+                        "0",
+                        ({"__address__": "127.0.0.1:8000"}, {"__address__": "localhost"}),
+                        {"env": "test", "answer": "42"},
+                    ),
+                    TargetGroup("1", ({"__address__": "[::1]:8000"},)),
+                )
             ),
-            TargetGroup("1", ({"__address__": "[::1]:8000"},)),
+            FileSd((str(CORPUS / "targets/*.json"), "/etc/targets.yml"), 30_000),
+            HttpSd(
+                "http://127.0.0.1:1/targets",
+                120_000,
+                HttpClient(authorization=Authorization("Basic", Secret("b"), "a")),
+            ),
+            DnsSd(("_http._tcp.shop",), refresh=10_000),
+            DnsSd(("a.shop", "b.shop"), "AAAA", 9100),
+            KubernetesSd(
+                "endpoints",
+                "https://127.0.0.1:6443",
+                http=HttpClient(authorization=Authorization("Bearer", Secret(file=CORPUS / "token"))),
+                namespaces=("shop",),
+                own_namespace=True,
+                selectors=(Selector("pod", "app=shop"), Selector("endpoints", "", "metadata.name=shop")),
+                attach_node=True,
+            ),
+            KubernetesSd("node", kubeconfig=CORPUS / "kube.yml"),
         ),
     )
     assert numbered == ScrapeJob(
         "7",
         interval=15_000,
         timeout=7_000,
-        protocols=("OpenMetricsText1.0.0", "PrometheusText0.0.4"),
-        authorization=Authorization("Bearer", Secret("abc")),
+        protocols=("PrometheusProto", "OpenMetricsText1.0.0", "PrometheusText0.0.4"),
+        http=HttpClient(
+            oauth2=OAuth2(
+                "mirante",
+                Secret("abc"),
+                "https://127.0.0.1/token",
+                ("a", "b"),
+                (("audience", "c"),),
+                Tls(insecure_skip_verify=True),
+            )
+        ),
         limits=Limits(samples=1000),
     )
+    assert (more.name, more.interval, more.protocols[0]) == ("more", 15_000, "PrometheusProto")
+    assert more.http.authorization == Authorization("Basic", Secret(file=CORPUS / "more" / "secret.txt"), "u")
 
 
 def test_what_is_not_given_has_prometheus_defaults() -> None:
@@ -132,7 +178,7 @@ def test_credentials_are_read_and_not_shown(tmp_path: Path, http: str, expected:
     path = tmp_path / "prometheus.yml"
     path.write_text(f"scrape_configs:\n- job_name: a\n  {http}")
     (job,) = read_config(path).jobs
-    assert job.authorization == expected
+    assert job.http.authorization == expected
     assert "Secret(file=None)" in repr(job)
 
 
@@ -142,8 +188,8 @@ def test_a_bearer_token_file_is_read_when_it_is_used(tmp_path: Path) -> None:
     path.write_text("scrape_configs:\n- job_name: a\n  bearer_token_file: token")
     (job,) = read_config(path).jobs
     (tmp_path / "token").write_text("t\n")
-    assert job.authorization is not None
-    assert job.authorization.secret.read() == "t"
+    assert job.http.authorization is not None
+    assert job.http.authorization.secret.read() == "t"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

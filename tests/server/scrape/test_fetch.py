@@ -16,7 +16,7 @@ from aiohttp import web
 
 from mirante.errors import ScrapeError
 from mirante.server.scrape.fetch import Client, Fetched, explain
-from mirante.server.scrape.model import Authorization, Limits, ScrapeJob, Secret, Tls
+from mirante.server.scrape.model import Authorization, HttpClient, Limits, ScrapeJob, Secret, Tls
 from tests.peers import free_port, program
 from tests.server.scrape.parts import Exposer, Handler, serving
 
@@ -65,7 +65,7 @@ def test_the_request_is_prometheus_own() -> None:
     assert headers["Accept-Encoding"] == "gzip"
     assert headers["X-Prometheus-Scrape-Timeout-Seconds"] == "2.5"
     assert "Authorization" not in headers
-    assert (fetched.gzip, fetched.openmetrics, fetched.page()) == (True, False, b"temperature 20\n")
+    assert (fetched.gzip, fetched.format, fetched.page()) == (True, "text", b"temperature 20\n")
 
 
 def test_compression_can_be_off() -> None:
@@ -75,23 +75,19 @@ def test_compression_can_be_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content_type", "job", "openmetrics"),
+    ("content_type", "job", "expected"),
     [
-        ("application/openmetrics-text; version=1.0.0; charset=utf-8", {}, True),
-        ("Text/Plain;version=0.0.4", {}, False),
-        ("application/octet-stream", {}, False),
-        ("", {"fallback_protocol": "OpenMetricsText1.0.0"}, True),
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", {}, "openmetrics"),
+        ("Text/Plain;version=0.0.4", {}, "text"),
+        ("application/octet-stream", {}, "text"),
+        ("application/vnd.google.protobuf; encoding=delimited", {}, "protobuf"),
+        ("", {"fallback_protocol": "OpenMetricsText1.0.0"}, "openmetrics"),
+        ("", {"fallback_protocol": "PrometheusProto"}, "protobuf"),
     ],
 )
-def test_the_content_type_says_the_format(content_type: str, job: dict[str, Any], openmetrics: bool) -> None:
+def test_the_content_type_says_the_format(content_type: str, job: dict[str, Any], expected: str) -> None:
     """Where it says nothing that is known, ``fallback_scrape_protocol`` counts."""
-    assert fetch(Exposer(content_type=content_type), **job).openmetrics is openmetrics
-
-
-def test_protobuf_is_refused_by_name() -> None:
-    """Nobody asked for it."""
-    with pytest.raises(ScrapeError, match="answered in protobuf, which is not supported yet"):
-        fetch(Exposer(content_type="application/vnd.google.protobuf; encoding=delimited"))
+    assert fetch(Exposer(content_type=content_type), **job).format == expected
 
 
 @pytest.mark.parametrize(
@@ -105,7 +101,7 @@ def test_protobuf_is_refused_by_name() -> None:
 def test_credentials(how: Authorization, header: str) -> None:
     """The header of each way."""
     exposer = Exposer()
-    fetch(exposer, authorization=how)
+    fetch(exposer, http=HttpClient(authorization=how))
     assert exposer.requests[0].headers["Authorization"] == header
 
 
@@ -115,11 +111,11 @@ def test_a_secret_file_is_read_for_every_request(tmp_path: Path) -> None:
     how = Authorization("Bearer", Secret(file=file))
     for token in ("one", "two"):
         file.write_text(token + "\n")
-        fetch(exposer, authorization=how)
+        fetch(exposer, http=HttpClient(authorization=how))
     assert [r.headers["Authorization"] for r in exposer.requests] == ["Bearer one", "Bearer two"]
     file.unlink()
     with pytest.raises(ScrapeError, match=f"^{file}: No such file or directory$"):
-        fetch(exposer, authorization=how)
+        fetch(exposer, http=HttpClient(authorization=how))
 
 
 @pytest.mark.parametrize("status", [404, 500, 503, 204])
@@ -140,7 +136,7 @@ def test_redirects_are_followed_unless_forbidden() -> None:
 
     assert fetch(redirect).page() == b"x 1\n"
     with pytest.raises(ScrapeError, match="server returned HTTP status 302 Found"):
-        fetch(redirect, follow_redirects=False)
+        fetch(redirect, http=HttpClient(follow_redirects=False))
 
 
 def test_endless_redirects_end() -> None:
@@ -248,7 +244,7 @@ def fetch_tls(folder: Path, tls: Tls, *, mutual: bool = False) -> Fetched:
 
     async def main() -> Fetched:
         async with serving(Exposer(), context) as address:
-            return await get(f"https://{address}/metrics", scheme="https", tls=tls)
+            return await get(f"https://{address}/metrics", scheme="https", http=HttpClient(tls=tls))
 
     return asyncio.run(main())
 

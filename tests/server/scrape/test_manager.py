@@ -16,7 +16,7 @@ import pytest
 from mirante.errors import ConfigError, StoreError
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
-from mirante.server.scrape.model import Limits, PrometheusConfig, ScrapeJob, TargetGroup, Tls
+from mirante.server.scrape.model import HttpClient, Limits, PrometheusConfig, ScrapeJob, StaticSd, TargetGroup, Tls
 from mirante.server.scrape.relabel import RelabelRule, compile_regex
 from mirante.server.store.api import BodyLog
 from tests.peers import free_port, program, running
@@ -29,7 +29,7 @@ STALE = 0x7FF0000000000002
 def job(name: str, *addresses: str, **settings: Any) -> ScrapeJob:
     """A job that scrapes at once."""
     group = TargetGroup("0", tuple({"__address__": address} for address in addresses))
-    return ScrapeJob(name, **{"static": (group,), "start_at_once": True, **settings})
+    return ScrapeJob(name, **{"discoveries": (StaticSd((group,)),), "start_at_once": True, **settings})
 
 
 @asynccontextmanager
@@ -165,8 +165,8 @@ def test_a_changed_job_goes_on_with_its_series() -> None:
     async def main() -> None:
         log = MemoryLog()
         async with serving(Exposer("x 1\ny 1\n")) as address:
-            before = job("a", address, "127.0.0.1:1")
-            after = replace(job("a", address), metric_relabel=(drop,))
+            before = job("a", address, "127.0.0.1:1", interval=200, timeout=200)
+            after = replace(job("a", address, interval=200, timeout=200), metric_relabel=(drop,))
             async with managing(log, before) as manager:
                 await scraped(manager)
                 log.bodies.clear()
@@ -197,7 +197,7 @@ def test_certificates_that_cannot_be_used_leave_the_old_configuration_in_force()
 
     async def main() -> None:
         async with managing(MemoryLog(), job("old", "127.0.0.1:1")) as manager:
-            broken = job("new", "a:1", tls=Tls(ca_file=Path("/nowhere/ca.pem")))
+            broken = job("new", "a:1", http=HttpClient(tls=Tls(ca_file=Path("/nowhere/ca.pem"))))
             with pytest.raises(ConfigError, match='tls_config of job name "new" cannot be used: .*No such file'):
                 await manager.reload(PrometheusConfig((job("fine", "a:1"), broken)))
             assert [t["scrapePool"] for t in manager.targets()["activeTargets"]] == ["old"]

@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from mirante.server.scrape.model import ScrapeJob, TargetGroup
+from mirante.server.scrape.model import TargetGroup
+
+log = logging.getLogger(__name__)
 
 Publish = Callable[[Sequence[TargetGroup]], Awaitable[None]]
-"""Takes groups that are new or changed; a group without targets says that the source has none any more."""
+"""Takes all groups that a discovery knows now; they replace those that it published before."""
+
+Sleep = Callable[[float], Awaitable[object]]
 
 
 class Discovery(Protocol):
     """One way of finding targets, such as a list in the configuration, a watched file or a DNS name."""
 
     async def run(self, publish: Publish) -> None:
-        """Publish what is there, then every change, until cancelled; ends when nothing can change any more."""
+        """Publish what is there, then every change, until cancelled; ends when nothing can change any more.
+
+        A source that fails keeps what it published last, and the reporter is told.
+        """
         ...
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Tells when a source of targets fails, once for each reason, and counts every failure.
+
+    Attributes:
+        mechanism: ``file``, ``http`` and so on.
+        job: whose targets they are.
+        failures: failed refreshes by mechanism; shared by all reporters of a server.
+    """
+
+    mechanism: str
+    job: str
+    failures: Counter[str]
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def failed(self, source: str, reason: str) -> None:
+        """The source could not be read; what it said before stays in force."""
+        self.failures[self.mechanism] += 1
+        if self._told.get(source) != reason:
+            self._told[source] = reason
+            log.warning("job %s: %s: %s; its last targets stay", self.job, source, reason)
+
+    def worked(self, source: str) -> None:
+        """The source could be read."""
+        if self._told.pop(source, None) is not None:
+            log.info("job %s: %s can be read again", self.job, source)
 
 
 class StaticDiscovery:
@@ -28,8 +66,3 @@ class StaticDiscovery:
     async def run(self, publish: Publish) -> None:
         """Publish the groups."""
         await publish(self._groups)
-
-
-def discoveries(job: ScrapeJob) -> list[Discovery]:
-    """Every discovery that the job asks for."""
-    return [StaticDiscovery(job.static)]

@@ -7,35 +7,33 @@ TLS, redirects and keep-alive are its authors' business. Pages are unpacked by t
 from __future__ import annotations
 
 import asyncio
-import base64
 import errno
-import ssl
 import zlib
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import aiohttp
-import yarl
 
-from mirante._core.version import version
 from mirante.errors import ScrapeError
-from mirante.server.scrape.model import Authorization, ScrapeJob, Tls
+from mirante.server.scrape.connection import Connection
+from mirante.server.scrape.model import ScrapeJob
+
+PageFormat = Literal["text", "openmetrics", "protobuf"]
 
 MAX_PAGE_BYTES = 128 * 1024 * 1024
 """Bound of a page where ``body_size_limit`` sets none: more than a million series."""
 
-_KEEP_ALIVE_SECONDS = 300.0
 _GZIP = 16 + zlib.MAX_WBITS
-_TLS_VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
 _MEDIA_TYPES = {
+    "PrometheusProto": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
     "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
     "OpenMetricsText0.0.1": "application/openmetrics-text;version=0.0.1",
     "PrometheusText1.0.0": "text/plain;version=1.0.0;escaping=allow-utf-8",
     "PrometheusText0.0.4": "text/plain;version=0.0.4",
+}
+_FORMATS: dict[str, PageFormat] = {
+    "application/vnd.google.protobuf": "protobuf",
+    "application/openmetrics-text": "openmetrics",
+    "text/plain": "text",
 }
 
 
@@ -45,13 +43,13 @@ class Fetched(NamedTuple):
     Attributes:
         body: the page, packed as ``gzip`` says.
         gzip: whether it is compressed.
-        openmetrics: whether it is OpenMetrics text.
+        format: what it is.
         limit: bytes that the unpacked page may have.
     """
 
     body: bytes
     gzip: bool
-    openmetrics: bool
+    format: PageFormat
     limit: int
 
     def page(self) -> bytes:
@@ -89,21 +87,15 @@ class Client:
     def __init__(self, job: ScrapeJob) -> None:
         self._job = job
         self._limit = job.limits.body_size or MAX_PAGE_BYTES
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=_context(job.tls), keepalive_timeout=_KEEP_ALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                "Accept": accept(job),
-                "Accept-Encoding": "gzip" if job.enable_compression else "identity",
-                "User-Agent": f"mirante/{version()}",
-            },
-        )
+        self._headers = {
+            "Accept": accept(job),
+            "Accept-Encoding": "gzip" if job.enable_compression else "identity",
+        }
+        self._connection = Connection(job.http)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._connection.close()
 
     async def fetch(self, url: str, timeout_ms: int) -> Fetched:
         """Get a page.
@@ -120,22 +112,14 @@ class Client:
             raise ScrapeError(explain(error)) from error
 
     async def _fetch(self, url: str, timeout_ms: int) -> Fetched:
-        headers = {"X-Prometheus-Scrape-Timeout-Seconds": f"{timeout_ms / 1000:g}"}
-        if self._job.authorization is not None:
-            headers["Authorization"] = _authorize(self._job.authorization)
-        request = self._session.get(
-            yarl.URL(url, encoded=True),
-            headers=headers,
-            allow_redirects=self._job.follow_redirects,
-            server_hostname=self._job.tls.server_name or None,
-        )
-        async with request as answer:
+        headers = {**self._headers, "X-Prometheus-Scrape-Timeout-Seconds": f"{timeout_ms / 1000:g}"}
+        async with self._connection.get(url, headers) as answer:
             if answer.status != 200:
                 raise ScrapeError(f"server returned HTTP status {answer.status} {answer.reason or ''}".rstrip())
-            openmetrics = _is_openmetrics(answer.headers.get("Content-Type", ""), self._job)
+            page_format = _format(answer.headers.get("Content-Type", ""), self._job)
             body = await self._bounded(answer.content)
             packed = answer.headers.get("Content-Encoding", "").lower() == "gzip"
-            return Fetched(body, packed, openmetrics, self._limit)
+            return Fetched(body, packed, page_format, self._limit)
 
     async def _bounded(self, content: aiohttp.StreamReader) -> bytes:
         chunks, size = [], 0
@@ -187,35 +171,11 @@ def explain(error: BaseException) -> str:
     return reason
 
 
-def _is_openmetrics(content_type: str, job: ScrapeJob) -> bool:
+def _format(content_type: str, job: ScrapeJob) -> PageFormat:
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "application/vnd.google.protobuf":
-        raise ScrapeError("the target answered in protobuf, which is not supported yet by this version of mirante")
-    if media_type in {"application/openmetrics-text", "text/plain"}:
-        return media_type == "application/openmetrics-text"
-    return job.fallback_protocol.startswith("OpenMetrics")
-
-
-def _authorize(how: Authorization) -> str:
-    """The header; secrets in files are read anew, so that they can be rotated."""
-    secret = how.secret.read()
-    if how.type == "Basic":
-        return "Basic " + base64.b64encode(f"{how.username}:{secret}".encode()).decode()
-    return f"{how.type} {secret}"
-
-
-def _context(tls: Tls) -> ssl.SSLContext | bool:
-    """What ``tls_config`` asks of connections; true is the default of trusting what the system trusts."""
-    if tls == Tls():
-        return True
-    context = ssl.create_default_context(cafile=tls.ca_file, cadata=tls.ca or None)
-    if tls.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.cert_file is not None:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-    if tls.min_version:
-        context.minimum_version = _TLS_VERSIONS[tls.min_version]
-    if tls.max_version:
-        context.maximum_version = _TLS_VERSIONS[tls.max_version]
-    return context
+    known: PageFormat | None = _FORMATS.get(media_type)
+    if known is not None:
+        return known
+    if job.fallback_protocol == "PrometheusProto":
+        return "protobuf"
+    return "openmetrics" if job.fallback_protocol.startswith("OpenMetrics") else "text"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 from mirante._core.clock import Clock
 from mirante.errors import ScrapeError, StoreError
 from mirante.formats import remote_write
+from mirante.server.scrape.discovery import Sleep
 from mirante.server.scrape.fetch import Client, Fetched
 from mirante.server.scrape.model import ScrapeJob
 from mirante.server.scrape.page import Reading, SeriesCache
@@ -25,7 +26,6 @@ from mirante.server.store.api import BodyLog
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Sleep = Callable[[float], Awaitable[object]]
 
 _FIELDS_PER_BODY = 20_000  # a body of some megabytes, however large the page
 _REPORTS = (
@@ -46,11 +46,13 @@ class ScrapeStats:
         scrapes: by result: ``ok``, ``failed`` (the target), ``not_stored`` (our own side).
         samples: samples stored, reports and staleness markers left out.
         refused: samples left out, by reason.
+        discovery_failures: refreshes of a discovery that failed, by mechanism.
     """
 
     scrapes: Counter[str] = field(default_factory=Counter)
     samples: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    discovery_failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -102,14 +104,16 @@ class TargetLoop:
             remote_write.series_head(remote_write.labels({**target.labels, "__name__": name})) for name in _REPORTS
         ]
         self._reported = False
+        self._slot = 0  # nanoseconds since the epoch of the next scrape, 0 before the first
         self._sleeping = False
         self._task: asyncio.Task[None] | None = None
 
     def succeed(self, predecessor: TargetLoop) -> None:
-        """Go on where a stopped loop of the same target ended."""
+        """Go on where a stopped loop of the same target ended, at the time of its next scrape."""
         self.health = predecessor.health
         self.cache.adopt(predecessor.cache.live)
         self._reported = predecessor._reported
+        self._slot = predecessor._slot
 
     def start(self) -> None:
         """Start the loop in the running event loop."""
@@ -132,22 +136,22 @@ class TargetLoop:
     async def _run(self) -> None:
         clock, interval = self._around.clock, self.target.interval * 1_000_000
         place = self.target.identity % interval
-        slot = clock.time_ns() if self._job.start_at_once else next_slot(clock.time_ns(), interval, place)
+        now = clock.time_ns()
+        self._slot = self._slot or (now if self._job.start_at_once else next_slot(now, interval, place))
         while self._task is not None:
-            slot = await self._wait(slot, interval, place)
-            await self.scrape(scrape_time(clock.time_ns(), slot, interval))
-            slot = next_slot(clock.time_ns(), interval, place)
+            await self._wait(interval, place)
+            await self.scrape(scrape_time(clock.time_ns(), self._slot, interval))
+            self._slot = next_slot(clock.time_ns(), interval, place)
 
-    async def _wait(self, slot: int, interval: int, place: int) -> int:
+    async def _wait(self, interval: int, place: int) -> None:
         """Wait until the slot; a clock that was set back moves it."""
         self._sleeping = True
-        while (missing := slot - self._around.clock.time_ns()) > 0:
+        while (missing := self._slot - self._around.clock.time_ns()) > 0:
             if missing > interval:
-                slot = next_slot(self._around.clock.time_ns(), interval, place)
+                self._slot = next_slot(self._around.clock.time_ns(), interval, place)
                 continue
             await self._around.sleep(missing / 1e9)
         self._sleeping = False
-        return slot
 
     async def scrape(self, at: int) -> None:
         """One scrape with the timestamp ``at`` (nanoseconds); whatever goes wrong ends up in ``health``."""
@@ -182,7 +186,7 @@ class TargetLoop:
         reading, counts = self.cache.nothing(), Reading()
         if fetched is not None:
             try:
-                counts = self.cache.read(fetched.page(), openmetrics=fetched.openmetrics, now=now)
+                counts = self.cache.read(fetched.page(), openmetrics=fetched.format == "openmetrics", now=now)
                 self._check_sample_limit(counts)
                 reading = counts
             except (ScrapeError, ValueError) as failure:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +14,26 @@ from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.model import MetricFamily, Sample
 from mirante.errors import ConfigError
 from mirante.formats.duration import format_duration
-from mirante.server.scrape.fetch import Client
-from mirante.server.scrape.loop import ScrapeStats, Sleep, Surroundings, TargetLoop
-from mirante.server.scrape.model import PrometheusConfig, ScrapeJob
-from mirante.server.scrape.pool import ScrapePool, end_all
+from mirante.server.scrape.discovery import Sleep
+from mirante.server.scrape.loop import ScrapeStats, Surroundings, TargetLoop
+from mirante.server.scrape.model import PrometheusConfig
+from mirante.server.scrape.pool import PreparedJob, ScrapePool
 from mirante.server.store.api import BodyLog
 
 _WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedScrape:
+    """A configuration of which everything is built that can fail.
+
+    Attributes:
+        names: of all its jobs.
+        changed: the jobs that are new or not what they are now.
+    """
+
+    names: frozenset[str]
+    changed: tuple[PreparedJob, ...]
 
 
 class ScrapeManager:
@@ -67,21 +81,42 @@ class ScrapeManager:
             await asyncio.to_thread(self._workers.shutdown)
 
     async def reload(self, config: PrometheusConfig) -> None:
-        """Change to another configuration: jobs that stay the same go on undisturbed, the others lose no scrape.
+        """Change to another configuration.
 
         Raises:
-            ConfigError: as in ``start``; the old configuration stays in force.
+            ConfigError: as in ``prepare``; the old configuration stays in force.
         """
+        await self.commit(self.prepare(config))
+
+    def prepare(self, config: PrometheusConfig) -> PreparedScrape:
+        """Build what a configuration needs, without changing anything.
+
+        Raises:
+            ConfigError: a job names files that cannot be used, or needs a package that is missing.
+        """
+        changed = []
+        for job in config.jobs:
+            pool = self._pools.get(job.name)
+            if pool is None or pool.job != job:
+                try:
+                    changed.append(PreparedJob.of(job, self._around))
+                except OSError as error:
+                    raise ConfigError(f'tls_config of job name "{job.name}" cannot be used: {error}') from error
+        return PreparedScrape(frozenset(job.name for job in config.jobs), tuple(changed))
+
+    async def commit(self, prepared: PreparedScrape) -> None:
+        """Change over: jobs and targets that stay the same go on undisturbed, the others lose no scrape."""
         async with self._changing:
-            jobs = {job.name: job for job in config.jobs}
-            staying = {name for name, pool in self._pools.items() if jobs.get(name) == pool.job}
-            clients = await _clients([job for name, job in jobs.items() if name not in staying])
-            before = {name: self._pools.pop(name) for name in self._pools.keys() - staying}
-            stopped = dict(zip(before, await _stop(before.values()), strict=True))
-            for name, client in clients.items():
-                pool = self._pools[name] = ScrapePool(jobs[name], client, self._around)
-                await pool.start(stopped.pop(name, {}))
-            await end_all([loop for loops in stopped.values() for loop in loops.values()])
+            gone = [self._pools.pop(name) for name in self._pools.keys() - prepared.names]
+            await asyncio.gather(*(pool.end() for pool in gone), *(self._change(one) for one in prepared.changed))
+
+    async def _change(self, prepared: PreparedJob) -> None:
+        pool = self._pools.get(prepared.job.name)
+        if pool is None:
+            pool = self._pools[prepared.job.name] = ScrapePool(prepared, self._around)
+            await pool.start()
+        else:
+            await pool.reload(prepared)
 
     def targets(self) -> Mapping[str, Any]:
         """``activeTargets`` and ``droppedTargets`` as Prometheus's ``/api/v1/targets`` gives them."""
@@ -107,27 +142,19 @@ class ScrapeManager:
         yield _family("mirante_scrapes", "counter", "Scrapes by result.", "result", stats.scrapes)
         yield _family("mirante_scrape_samples", "counter", "Samples that scrapes stored.", "", {"": stats.samples})
         yield _family("mirante_scrape_samples_refused", "counter", "Samples left out.", "reason", stats.refused)
+        yield _family(
+            "mirante_discovery_failures",
+            "counter",
+            "Refreshes of a discovery that failed.",
+            "mechanism",
+            stats.discovery_failures,
+        )
 
 
 def _family(name: str, kind: str, text: str, label: str, values: Mapping[str, int]) -> MetricFamily:
     exposed = f"{name}_total" if kind == "counter" else name
     samples = [Sample(exposed, {label: key} if label else {}, float(n)) for key, n in sorted(values.items())]
     return MetricFamily(name, kind, text, samples=tuple(samples))
-
-
-async def _clients(jobs: list[ScrapeJob]) -> dict[str, Client]:
-    clients: dict[str, Client] = {}
-    for job in jobs:
-        try:
-            clients[job.name] = Client(job)
-        except OSError as error:
-            await asyncio.gather(*(client.close() for client in clients.values()))
-            raise ConfigError(f'tls_config of job name "{job.name}" cannot be used: {error}') from error
-    return clients
-
-
-async def _stop(pools: Iterable[ScrapePool]) -> list[dict[int, TargetLoop]]:
-    return await asyncio.gather(*(pool.stop(finish=True) for pool in pools))
 
 
 def _describe(loop: TargetLoop, pool: str, hostname: str) -> dict[str, Any]:

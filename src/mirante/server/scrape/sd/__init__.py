@@ -1,0 +1,1 @@
+"""The discoveries that find targets outside the configuration."""

@@ -41,7 +41,17 @@ def int64(field: int, n: int) -> bytes:
 
 def sint64(field: int, n: int) -> bytes:
     """A zigzag varint field (``sint32``, ``sint64``)."""
-    return varint(field << 3) + varint((n << 1 ^ n >> 63) & 0xFFFFFFFFFFFFFFFF)
+    return varint(field << 3) + zigzag(n)
+
+
+def zigzag(n: int) -> bytes:
+    """A signed number as ``sint32`` and ``sint64`` write it: small in size when it is small in magnitude.
+
+    Example:
+        >>> [zigzag(n).hex() for n in (0, -1, 1, -64)]
+        ['00', '01', '02', '7f']
+    """
+    return varint((n << 1 ^ n >> 63) & 0xFFFFFFFFFFFFFFFF)
 
 
 def fixed64(field: int, n: int) -> bytes:

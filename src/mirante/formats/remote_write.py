@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from mirante._core.model import Exemplar, MetricFamily
-from mirante.formats.protobuf import blob, double, int64, string, varint
+from mirante.formats.native_histogram import NativeHistogram, to_spans
+from mirante.formats.protobuf import blob, double, int64, sint64, string, varint, zigzag
 
 STALE_NAN: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 """The staleness marker: written as a series' last value, it ends the series."""
@@ -54,8 +56,32 @@ def exemplar(example: Exemplar, timestamp: int) -> bytes:
     return blob(3, labels(example.labels) + double(2, example.value) + int64(3, at))
 
 
+def histogram(value: NativeHistogram, timestamp: int) -> bytes:
+    """The ``histograms`` field with one native histogram; the timestamp in milliseconds since the Unix epoch."""
+    # Each count has two fields: one for integers, the next for floats.
+    if value.is_float:
+        total, zero = double(2, value.count), double(7, value.zero_count)
+    else:
+        total, zero = int64(1, int(value.count)), int64(6, int(value.zero_count))
+    parts = [total, double(3, value.sum), sint64(4, value.schema), double(5, value.zero_threshold), zero]
+    for first_field, buckets in ((8, value.negative), (11, value.positive)):
+        spans, counts = to_spans(buckets)
+        parts += [blob(first_field, sint64(1, skipped) + int64(2, length)) for skipped, length in spans]
+        if not counts:
+            continue
+        if value.is_float:
+            parts.append(blob(first_field + 2, struct.pack(f"<{len(counts)}d", *counts)))
+        else:
+            deltas = (int(count - before) for before, count in pairwise([0, *counts]))
+            parts.append(blob(first_field + 1, b"".join(map(zigzag, deltas))))
+    parts += [int64(14, value.reset_hint), int64(15, timestamp)]
+    if value.custom_bounds:
+        parts.append(blob(16, struct.pack(f"<{len(value.custom_bounds)}d", *value.custom_bounds)))
+    return blob(4, b"".join(parts))
+
+
 def series(label_bytes: bytes, *fields: bytes) -> bytes:
-    """The ``timeseries`` field with one TimeSeries: what ``labels`` gave, then ``sample`` and ``exemplar`` fields."""
+    """The ``timeseries`` field with one TimeSeries: what ``labels`` gave, then samples, exemplars and histograms."""
     return blob(1, label_bytes + b"".join(fields))
 
 

@@ -1,23 +1,27 @@
-"""Remote write 1.0 at the door."""
+"""Remote write at the door: 1.0, and what both versions have in common."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+from dataclasses import replace
 
 import cramjam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mirante._core.model import Exemplar
 from mirante.errors import StoreError, StoreFullError
 from mirante.formats import remote_write
+from mirante.formats.native_histogram import CUSTOM_BUCKETS, NativeHistogram
 from mirante.formats.protobuf import blob
 from mirante.server.store.protos import Parsed, message_class
+from tests.native_histograms import native_histograms
 from tests.server.asgi import Reply, call
 from tests.server.ingest.conftest import NOW, Door
 
 MS = NOW // 1_000_000
-V2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 HEADERS = {
     "content-type": "application/x-protobuf",
     "content-encoding": "snappy",
@@ -75,7 +79,7 @@ def test_an_empty_request_is_good(door: Door) -> None:
         (bytes(10_001), {}, 413, "The body has more than 10000 bytes; send smaller requests."),
         (b"x", {"content_encoding": "gzip"}, 415, "The content encoding of remote write must be snappy."),
         (b"x", {"content_type": "application/json"}, 415, "The content type must be application/x-protobuf"),
-        (b"x", {"content_type": V2}, 415, "The content type must"),
+        (b"x", {"content_type": "application/x-protobuf;proto=x.y"}, 415, "The content type must"),
     ],
 )  # fmt: skip
 def test_a_bad_request_is_told_in_one_sentence(
@@ -105,14 +109,83 @@ def test_times_out_of_bounds_are_refused_and_the_rest_is_stored(door: Door) -> N
     assert door.counted() == {"remote_write/400": 1, "metrics/accepted": 3, "metrics/rejected": 3}
 
 
-def test_native_histograms_are_refused_and_the_rest_is_stored(door: Door) -> None:
-    """What cannot be stored yet is said, and not dropped in silence."""
-    body = blob(1, remote_write.labels({"__name__": "h"}) + blob(4, b"\x08\x01")) + series("a", (1.0, MS))
+def hist(name: str, *histograms: bytes) -> bytes:
+    """A series of native histograms."""
+    return remote_write.series(remote_write.labels({"__name__": name}), *histograms)
+
+
+@given(st.lists(native_histograms(), min_size=1, max_size=3))
+def test_native_histograms_are_stored_as_they_came(histograms: list[NativeHistogram]) -> None:
+    """Every valid histogram is taken, to the bit."""
+    door = Door()
+    body = hist("h", *(remote_write.histogram(one, MS + place) for place, one in enumerate(histograms)))
     reply = post(door, packed(body))
-    assert (reply.status, reply.text) == (400, "Not everything was stored: native histograms are not supported yet.\n")
+    assert (reply.status, reply.text) == (204, "")
+    assert door.log.bodies == [("remote_write", body)]
+    assert door.counted()["metrics/accepted"] == len(histograms)
+
+
+def test_histograms_and_exemplars_out_of_bounds(door: Door) -> None:
+    """They are dropped as samples are; of exemplars the sender is told nothing."""
+    one, day = NativeHistogram(1, 1.0, positive={0: 1}), 86_400_000
+    exemplars = [remote_write.exemplar(Exemplar({}, 1.0, at / 1000), at) for at in (MS, 1, 2**52)]
+    body = hist("h", remote_write.histogram(one, MS), remote_write.histogram(one, MS - day - 1), *exemplars)
+    reply = post(door, packed(body))
+    assert reply.text == (
+        f"Not everything was stored: 1 native histograms have timestamps outside of {MS - day} to {MS + 3_600_000}.\n"
+    )
     stored: Parsed = message_class("remote_write").FromString(door.log.bodies[0][1])
-    assert stored.IsInitialized()
-    assert [len(one.samples) for one in stored.timeseries] == [0, 1]
+    (series,) = stored.timeseries
+    assert [histogram.timestamp for histogram in series.histograms] == [MS]
+    assert [exemplar.timestamp for exemplar in series.exemplars] == [MS]
+    assert door.counted() == {
+        "remote_write/400": 1, "metrics/accepted": 1, "metrics/rejected": 1, "exemplars/accepted": 1,
+        "exemplars/rejected": 2,
+    }  # fmt: skip
+
+
+GOOD = NativeHistogram(6, 1.0, zero_threshold=0.5, zero_count=1, positive={0: 2}, negative={0: 3})
+CUSTOM = NativeHistogram(3, 1.0, schema=CUSTOM_BUCKETS, positive={0: 1, 1: 2}, custom_bounds=(1.0,))
+
+
+@pytest.mark.parametrize(
+    ("histogram", "extra", "reason"),
+    [
+        (replace(GOOD, schema=9), b"", "the schema 9 is neither -53 nor from -4 to 8"),
+        (replace(GOOD, count=7), b"", "the count is 7, but the buckets hold 6"),
+        (replace(GOOD, sum=math.nan, count=5), b"", "the count is 5, but the buckets hold 6"),
+        (replace(GOOD, is_float=True, count=5.0), b"", "the count is 5, but the buckets hold 6"),
+        (replace(GOOD, is_float=True, zero_count=-1.0), b"", "the count is 6, but the buckets hold 4"),
+        (replace(GOOD, positive={0: -2}), b"", "the count of a bucket is negative"),
+        (replace(GOOD, positive={0: math.nan}, is_float=True), b"", "the count of a bucket is negative"),
+        (replace(GOOD, custom_bounds=(1.0,)), b"", "exponential buckets have no bounds of their own"),
+        (GOOD, blob(11, b"\x08\x02\x10\x01"), "there are not as many buckets as the spans say"),
+        (GOOD, blob(11, b"\x08\x01"), "a span goes back"),
+        (replace(CUSTOM, zero_count=1), b"", "buckets with bounds of their own have no zero bucket and no negative"),
+        (replace(CUSTOM, negative={0: 1}), b"", "buckets with bounds of their own have no zero bucket and no negative"),
+        (replace(CUSTOM, custom_bounds=(2.0, 1.0)), b"", "the bounds are not finite and ascending"),
+        (replace(CUSTOM, custom_bounds=(math.inf,)), b"", "the bounds are not finite and ascending"),
+        (replace(CUSTOM, positive={0: 1, 2: 2}), b"", "there are buckets outside of the bounds"),
+        (replace(CUSTOM, positive={-1: 1, 0: 2}), b"", "there are buckets outside of the bounds"),
+    ],
+)  # fmt: skip
+def test_a_histogram_that_contradicts_itself(door: Door, histogram: NativeHistogram, extra: bytes, reason: str) -> None:
+    """It is refused with the reason, and what came with it is stored."""
+    field = remote_write.histogram(histogram, MS)
+    field = blob(4, field[2:] + extra)
+    reply = post(door, packed(hist("h", field) + series("a", (1.0, MS))))
+    assert reply.status == 400
+    assert reply.text.startswith(f"Not everything was stored: 1 native histograms contradict themselves ({reason}")
+    stored: Parsed = message_class("remote_write").FromString(door.log.bodies[0][1])
+    assert [(len(one.histograms), len(one.samples)) for one in stored.timeseries] == [(0, 0), (0, 1)]
+
+
+@pytest.mark.parametrize("value", [remote_write.STALE_NAN, remote_write.NORMAL_NAN])
+def test_observations_that_are_no_numbers(door: Door, value: float) -> None:
+    """A sum that is NaN says that some observations are in no bucket; the staleness marker is such a sum."""
+    body = hist("h", remote_write.histogram(replace(GOOD, sum=value, count=8), MS))
+    assert post(door, packed(body)).status == 204
+    assert door.log.bodies == [("remote_write", body)]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ class Loaded:
             samples = ",".join(f"({bits(value)},toInt64({time}))" for time, value in points)
             rows.append(f"(cityHash64([{pairs}]),[{pairs}],[{samples}],[])")
         if any(points for _, points in series):
-            self.connection.command(f"INSERT INTO points_in VALUES {','.join(rows)}")  # noqa: S608 # made above
+            columns = "series_id, pairs, samples, exemplars"
+            self.connection.command(f"INSERT INTO points_in ({columns}) VALUES {','.join(rows)}")  # noqa: S608 # made above
 
 
 def bits(value: float) -> str:

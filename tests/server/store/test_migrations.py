@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from mirante.errors import StoreError
+from mirante.formats import remote_write
+from mirante.formats.native_histogram import NativeHistogram
+from mirante.formats.protobuf import delimited
 from mirante.server.store.client import Engine
 from mirante.server.store.migrations import Migration, migrate, migrations
+from mirante.server.store.protos import proto
 
 
 @pytest.fixture
@@ -62,3 +66,30 @@ def test_a_later_release_has_written_the_store(engine: Engine) -> None:
     migrate(engine, [Migration(99, "0099_future.sql", ())])
     with pytest.raises(StoreError, match="has schema 99, this release knows up to"):
         migrate(engine)
+
+
+OLD_COLUMNS = (
+    "timeseries Array(Tuple(labels Array(Tuple(name String, value String)), "
+    "samples Array(Tuple(value Float64, timestamp Int64)), exemplars Array(Tuple(labels Array(Tuple(name String, "
+    "value String)), value Float64, timestamp Int64)))), metadata Array(Tuple(type Int32, metric_family_name String, "
+    "help String, unit String))"
+)
+"""What the first release's .proto text of remote write was made into."""
+
+
+def test_a_store_of_before_native_histograms(engine: Engine) -> None:
+    """It keeps its samples, and takes histograms after the upgrade."""
+    migrate(engine, [one for one in migrations() if one.version < 3])
+    connection = engine.connect()
+    connection.command("DROP TABLE remote_write_in")
+    connection.command(f"CREATE TABLE remote_write_in ({OLD_COLUMNS}) ENGINE = Null")
+    pairs, samples = "[('__name__', 'before')]", "[(5.0, toInt64(1700000000000))]"
+    connection.command(f"INSERT INTO points_in (series_id, pairs, samples) VALUES (1, {pairs}, {samples})")  # noqa: S608 # ours
+    migrate(engine)
+    one = remote_write.histogram(NativeHistogram(1, 2.0, positive={0: 1}), 1_700_000_000_000)
+    body = remote_write.series(remote_write.labels({"__name__": "after"}), one)
+    source = proto("remote_write")
+    connection.insert_messages("remote_write_in", delimited(body), proto=source.text, message=source.root, token="t")
+    assert engine.arrow("SELECT name FROM series ORDER BY name").column("name").to_pylist() == ["after", "before"]
+    assert engine.arrow("SELECT sum(value) AS n FROM samples").column("n").to_pylist() == [5.0]
+    assert engine.arrow("SELECT sum(sum) AS n FROM histogram_samples").column("n").to_pylist() == [2.0]

@@ -68,8 +68,9 @@ class Endpoint:
         except StoreError as error:
             reply = self._unavailable(request, f"It cannot be stored now: {error}.")
         self._counts.request(self._name, reply.status)
-        extra = {"Retry-After": str(RETRY_AFTER)} if reply.status == 503 else None
-        return Response(reply.body, reply.status, media_type=reply.content_type or None, headers=extra)
+        extra = {"Retry-After": str(RETRY_AFTER)} if reply.status == 503 else {}
+        headers = {**reply.headers, **extra}
+        return Response(reply.body, reply.status, media_type=reply.content_type or None, headers=headers)
 
     def _unavailable(self, request: Request, sentence: str) -> Reply:
         return self._refused(request, 503, sentence)

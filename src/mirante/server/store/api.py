@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from mirante.formats.native_histogram import NativeHistogram
+
 STALE_NAN_BITS = 0x7FF0000000000002
 """Bit pattern of the staleness marker (Prometheus ``model/value``): it ends a series and is never a value."""
 
@@ -67,6 +69,24 @@ class SampleBlock:
     offsets: npt.NDArray[np.int64]
     timestamps: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramBlock:
+    """Native histograms of many series, in the order of a SampleBlock.
+
+    Within a series times are strictly ascending: of several histograms at one time the one with the greatest count was
+    kept, of those the one with the greatest sum; a staleness marker (its sum has the marker's bits) is less than any.
+
+    Attributes:
+        offsets: int64 array of N + 1 row numbers.
+        timestamps: int64 array of milliseconds.
+        histograms: one for each row.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    timestamps: npt.NDArray[np.int64]
+    histograms: Sequence[NativeHistogram]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +173,14 @@ class MetricReader(Protocol):
 
     def metadata(self, metric: str | None, limit: int | None) -> dict[str, list[dict[str, str]]]:
         """Type, help and unit by metric family name, as Prometheus's ``/api/v1/metadata`` gives them."""
+        ...
+
+
+class HistogramReader(Protocol):
+    """Reads native histograms. Raises what a MetricReader raises, and may be called from any thread as well."""
+
+    def histograms(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> HistogramBlock:
+        """All native histograms of those series with after < t <= until, staleness markers included."""
         ...
 
 

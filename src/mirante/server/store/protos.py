@@ -8,7 +8,7 @@ not initialized in protobuf's sense, which one call answers in C.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -33,9 +33,12 @@ _SCALARS = {
     "bool": ("Bool", _Type.TYPE_BOOL),
     "double": ("Float64", _Type.TYPE_DOUBLE),
     "int32": ("Int32", _Type.TYPE_INT32),
+    "sint32": ("Int32", _Type.TYPE_SINT32),
     "uint32": ("UInt32", _Type.TYPE_UINT32),
     "fixed32": ("UInt32", _Type.TYPE_FIXED32),
     "int64": ("Int64", _Type.TYPE_INT64),
+    "sint64": ("Int64", _Type.TYPE_SINT64),
+    "uint64": ("UInt64", _Type.TYPE_UINT64),
     "sfixed64": ("Int64", _Type.TYPE_SFIXED64),
     "fixed64": ("UInt64", _Type.TYPE_FIXED64),
 }
@@ -83,8 +86,13 @@ class Proto:
                 kind = f"Tuple({', '.join(self._columns(field.type))})"
             yield f"{field.name} {f'Array({kind})' if field.label == 'repeated' else kind}"
 
-    def message_class(self) -> type[Message]:
-        """A class that parses the root, in C; built anew by each call."""
+    def message_class(self, marked: Collection[str] = (UNSUPPORTED,)) -> type[Message]:
+        """A class that parses the root, in C; built anew by each call.
+
+        Args:
+            marked: messages that are never initialized in protobuf's sense: ``IsInitialized`` tells at no cost whether
+                a parsed body has any of them. Serialize what has by ``SerializePartialToString``.
+        """
         file = descriptor_pb2.FileDescriptorProto(name="body.proto", package="body", syntax="editions")
         file.edition = descriptor_pb2.EDITION_2023
         file.options.features.field_presence = descriptor_pb2.FeatureSet.IMPLICIT
@@ -92,7 +100,7 @@ class Proto:
             message = file.message_type.add(name=name)
             for field in fields:
                 _add_field(message, field)
-            if name == UNSUPPORTED:
+            if name in marked:
                 never = message.field.add(name="never", number=1000, type=_Type.TYPE_BOOL, label=_Type.LABEL_OPTIONAL)
                 never.options.features.field_presence = descriptor_pb2.FeatureSet.LEGACY_REQUIRED
         pool = descriptor_pool.DescriptorPool()

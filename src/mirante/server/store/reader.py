@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mirante.server.store.api import Grid, QueryBudget, SampleBlock, SeriesSet
+from mirante.server.store.api import Grid, HistogramBlock, QueryBudget, SampleBlock, SeriesSet
 from mirante.server.store.grid import read_grid
+from mirante.server.store.histograms import HistogramTable
 from mirante.server.store.samples import read_samples
 from mirante.server.store.series import SeriesIndex
 
@@ -23,10 +24,15 @@ class StoreReader(SeriesIndex):
     def __init__(self, engine: Engine, cached: int = 200_000) -> None:
         super().__init__(engine, cached)
         self._reads_from = engine
+        self._histograms = HistogramTable(engine)
 
     def samples(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> SampleBlock:
         """All samples of those series with ``after < t <= until``."""
         return read_samples(self._reads_from, found, after, until, budget)
+
+    def histograms(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> HistogramBlock:
+        """All native histograms of those series with ``after < t <= until``."""
+        return self._histograms.read(found, after, until, budget)
 
     def grid(
         self, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()

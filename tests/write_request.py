@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,3 +87,15 @@ def read(bodies: Iterable[bytes]) -> Written:
                 written.exemplars.setdefault(key, []).append((labels, e.value, e.timestamp))
         written.metadata += [(m.type, m.metric_family_name, m.help, m.unit) for m in request.metadata]
     return written
+
+
+def write_request(series: Iterable[tuple[Mapping[str, str], Iterable[tuple[int, float]]]]) -> bytes:
+    """A body of labels and (timestamp in milliseconds, value) pairs."""
+    request = WRITE_REQUEST()
+    for labels, samples in series:
+        one = request.timeseries.add()
+        for name, value in sorted(labels.items()):
+            one.labels.add(name=name, value=value)
+        for timestamp, value in samples:
+            one.samples.add(timestamp=timestamp, value=value)
+    return bytes(request.SerializeToString())

@@ -14,7 +14,7 @@ from mirante.configure import Settings
 from mirante.server.settings import ServerSettings
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
-VERBS: tuple[tuple[str, ...], ...] = ((), ("serve",))
+VERBS: tuple[tuple[str, ...], ...] = ((), ("serve",), ("token", "create"), ("token", "list"), ("token", "revoke"))
 
 
 def settings_page() -> str:

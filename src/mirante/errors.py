@@ -16,10 +16,12 @@ The tree::
     ├── StoreError                      the store cannot do what was asked
     │   ├── StoreBusyError              another process holds the data directory
     │   └── StoreFullError              no room to write
+    │       └── TooManySeriesError      a sender has as many series as it may
     ├── DeliveryError                   telemetry could not be handed over
     ├── ScrapeError                     a target could not be scraped
     ├── CheckFailedError                a ready-made health check found a component ill
-    └── ListenError                     an address cannot be listened on
+    ├── ListenError                     an address cannot be listened on
+    └── AccessError                     tokens cannot be read, made or revoked
 """
 
 from __future__ import annotations
@@ -111,6 +113,10 @@ class StoreFullError(StoreError):
     """There is no room left to write."""
 
 
+class TooManySeriesError(StoreFullError):
+    """A sender would have more series than one may."""
+
+
 class DeliveryError(MiranteError):
     """Telemetry could not be handed over to its destination.
 
@@ -135,3 +141,7 @@ class CheckFailedError(MiranteError):
 
 class ListenError(MiranteError):
     """An address cannot be listened on."""
+
+
+class AccessError(MiranteError):
+    """Tokens cannot be read, made or revoked as asked."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mirante.cli import serve
+from mirante.cli import import_, serve, token
 from mirante.errors import ConfigError, MiranteError
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.command)
+app.add_typer(token.app, name="token")
+app.command("import")(import_.command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from typing import Self
 
@@ -14,14 +15,22 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from mirante.errors import ConfigError
 from mirante.integrations.asgi import MiranteMiddleware
 from mirante.server import http, own
+from mirante.server.access import login
+from mirante.server.access.guard import Guard
+from mirante.server.access.limits import LimitGuard
+from mirante.server.access.log import AccessLog
+from mirante.server.access.series import SeriesLimitedLog
+from mirante.server.access.setup import logs_access, loopback, make_access, make_limits
 from mirante.server.api import page
 from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
 from mirante.server.ingest import routes as ingest
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.promql.engine import Engine as PromqlEngine
+from mirante.server.reload import Commit, Reloading
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
 from mirante.server.scrape.model import PrometheusConfig
@@ -46,14 +55,21 @@ def serve(settings: ServerSettings) -> None:
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # when it starts and stops is said here
-    config = read_config(settings.prometheus_config) if settings.prometheus_config else PrometheusConfig()
+    config = scrape_config(settings)
     listener = http.bind(settings.host, settings.port)
     port = listener.getsockname()[1]
-    if settings.host_metrics:
-        config = config.with_builtin(*own.builtin_jobs(settings.host, port))
-    with listener, Server(settings, config) as server:
+    with listener, Server(settings, config, port) as server:
         gc.freeze()  # what has been loaded stays: the collector need not look at it again
         uvloop.run(server.run(listener))
+
+
+def scrape_config(settings: ServerSettings) -> PrometheusConfig:
+    """What the user's file says of scraping, as it is now.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+    return read_config(settings.prometheus_config) if settings.prometheus_config else PrometheusConfig()
 
 
 class Server:
@@ -62,18 +78,20 @@ class Server:
     Args:
         settings: what the user asked for.
         config: what to scrape.
+        port: on which it is going to listen.
     """
 
-    def __init__(self, settings: ServerSettings, config: PrometheusConfig) -> None:
+    def __init__(self, settings: ServerSettings, config: PrometheusConfig, port: int = 0) -> None:
         self._closing = ExitStack()
+        self._certificate = certificate_of(settings)
         try:
-            self._build(settings, config)
+            self._build(settings, config, port)
         except BaseException:
             self._closing.close()
             raise
 
-    def _build(self, settings: ServerSettings, config: PrometheusConfig) -> None:
-        query = settings.query
+    def _build(self, settings: ServerSettings, config: PrometheusConfig, port: int) -> None:
+        self._settings, query = settings, settings.query
         data = self._data = settings.data.absolute()
         engine = Engine(f"chdb://{data}", EngineLimits(readers=query.max_concurrency + 1))
         self._closing.callback(engine.close)
@@ -84,7 +102,13 @@ class Server:
         limits = QueryLimits(round(query.timeout * 1000), query.max_samples, query.max_concurrency)
         runner = QueryRunner(limits, engine.cancel)
         self._closing.callback(runner.close)
-        self._scraper = ScrapeManager(config, writer)
+        telemetry = own.OwnTelemetry()
+        self._access = make_access(settings, data, telemetry.registry)
+        token = self._access.own_token if self._access.needed else ""
+        jobs = own.builtin_jobs(settings.host, port, token, tls=self._certificate is not None)
+        self._builtin = jobs if settings.host_metrics else ()
+        self._scraper = ScrapeManager(config.with_builtin(*self._builtin), writer)
+        self._reloading = Reloading([self._prepare_scrape])
         self._ready = False
         prometheus = PrometheusApi(
             PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000)),
@@ -93,13 +117,26 @@ class Server:
             self._scraper,
             lambda: self._ready,
         )
-        telemetry = own.OwnTelemetry()
-        received = IngestCounts()
-        for collector in (writer, self._scraper, received):
+        senders = make_limits(settings.limits, telemetry.registry)
+        received = IngestCounts(senders.charge)
+        log_of_senders = SeriesLimitedLog(writer, senders) if settings.limits.series else writer
+        for collector in (writer, self._scraper, self._reloading, received):
             telemetry.registry.register(collector)
         self.app = Starlette(
-            routes=[*prometheus.routes(), *ingest.routes(writer, counts=received), *telemetry.routes(), *page.routes()],
-            middleware=[Middleware(MiranteMiddleware, registry=telemetry.registry)],
+            routes=[
+                *prometheus.routes(),
+                *self._reloading.routes(),
+                *ingest.routes(log_of_senders, counts=received),
+                *telemetry.routes(),
+                *login.routes(self._access, secure=self._certificate is not None),
+                *page.routes(),
+            ],
+            middleware=[
+                *([Middleware(AccessLog)] if logs_access(settings) else []),
+                Middleware(MiranteMiddleware, registry=telemetry.registry),
+                Middleware(Guard, access=self._access),
+                Middleware(LimitGuard, limits=senders),
+            ],
         )
 
     async def run(self, listener: socket.socket) -> None:
@@ -110,14 +147,37 @@ class Server:
         async def started() -> None:
             await self._scraper.start()
             self._ready = True
-            log.info("mirante %s listens on http://%s, data in %s", version("mirante"), address, self._data)
+            scheme = "https" if self._certificate else "http"
+            log.info("mirante %s listens on %s://%s, data in %s", version("mirante"), scheme, address, self._data)
+            if self._access.needed:
+                code = self._access.sessions.new_code()
+                log.info("open the page once with %s://%s/login?code=%s", scheme, address, code)
+            elif not loopback(host):
+                log.warning("anybody who reaches %s may read and write: --auth off was given", address)
 
-        await http.run(self.app, listener, started)
+        await http.run(self.app, listener, started, self._reloading.on_signal, self._certificate)
         self._ready = False
         await self._scraper.stop()
+
+    def _prepare_scrape(self) -> Commit:
+        config = scrape_config(self._settings).with_builtin(*self._builtin)
+        return partial(self._scraper.commit, self._scraper.prepare(config))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
+
+
+def certificate_of(settings: ServerSettings) -> http.Certificate | None:
+    """With what to speak TLS, if with anything.
+
+    Raises:
+        ConfigError: there is a key without a certificate.
+    """
+    if settings.tls_cert is None:
+        if settings.tls_key is not None:
+            raise ConfigError("tls_key needs tls_cert, the certificate that it belongs to", key="tls_key")
+        return None
+    return http.Certificate(settings.tls_cert, settings.tls_key)

@@ -6,17 +6,39 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from mirante.errors import ListenError
+from mirante.errors import ConfigError, ListenError
 
 GRACE_SECONDS = 5
 """How long open requests may go on after the signal to stop."""
 
 _BACKLOG = 2048
+
+
+class Certificate(NamedTuple):
+    """With what to speak TLS: a certificate chain, and its key where that is in another file."""
+
+    chain: Path
+    key: Path | None = None
+
+    def check(self) -> None:
+        """See that the two belong together, before anything is started.
+
+        Raises:
+            ConfigError: they cannot be read, or do not.
+        """
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self.chain, self.key)
+        except OSError as error:  # an SSLError is one
+            files = f"{self.chain}{f' and {self.key}' if self.key else ''}"
+            raise ConfigError(f"tls_cert: {files} cannot be used: {error.strerror or error}", key="tls_cert") from None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -64,13 +86,21 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def run(app: ASGIApp, listener: socket.socket, started: Callable[[], Awaitable[None]]) -> None:
+async def run(
+    app: ASGIApp,
+    listener: socket.socket,
+    started: Callable[[], Awaitable[None]],
+    hung_up: Callable[[], Awaitable[None]],
+    certificate: Certificate | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT; a second signal does not wait for open requests.
 
     Args:
         app: what answers; its lifespan is not used.
         listener: from ``bind``.
         started: awaited when requests are being taken.
+        hung_up: awaited on SIGHUP.
+        certificate: to speak TLS with; HTTP without it.
     """
     server = _Uvicorn(
         uvicorn.Config(
@@ -83,6 +113,8 @@ async def run(app: ASGIApp, listener: socket.socket, started: Callable[[], Await
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=75,
+            ssl_certfile=certificate and certificate.chain,
+            ssl_keyfile=certificate and certificate.key,
         ),
         started,
     )
@@ -94,4 +126,16 @@ async def run(app: ASGIApp, listener: socket.socket, started: Callable[[], Await
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    under_way: set[asyncio.Task[None]] = set()  # the loop itself does not keep tasks alive
+
+    def hang_up() -> None:
+        task = loop.create_task(_awaited(hung_up))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     await server.serve([listener])
+
+
+async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
+    await call()

@@ -11,7 +11,7 @@ from mirante.collectors.runtime import RuntimeCollector
 from mirante.collectors.system import SystemCollector
 from mirante.integrations.asgi import MetricsEndpoint
 from mirante.metrics import Registry
-from mirante.server.scrape.model import ScrapeJob, StaticSd, TargetGroup
+from mirante.server.scrape.model import Authorization, HttpClient, ScrapeJob, Secret, StaticSd, TargetGroup, Tls
 
 HOST_INTERVAL_MS = 5_000
 """The machine is read often, so that its graphs move soon after the start; it costs a few milliseconds each time."""
@@ -39,9 +39,19 @@ class OwnTelemetry:
         return [Route(path, MetricsEndpoint(registry)) for path, registry in pages.items()]
 
 
-def builtin_jobs(host: str, port: int) -> tuple[ScrapeJob, ScrapeJob]:
-    """Scrape jobs for the two pages, at the address that the server listens on."""
+def builtin_jobs(host: str, port: int, token: str = "", *, tls: bool = False) -> tuple[ScrapeJob, ScrapeJob]:
+    """Scrape jobs for the two pages, at the address that the server listens on.
+
+    Args:
+        host: what it listens on.
+        port: the same.
+        token: what it asks of itself.
+        tls: whether it speaks TLS; its own certificate need not be checked.
+    """
     address = f"{'127.0.0.1' if host in {'0.0.0.0', ''} else '[::1]' if host == '::' else host}:{port}"
+    http = HttpClient(
+        authorization=Authorization("Bearer", Secret(token)) if token else None, tls=Tls(insecure_skip_verify=tls)
+    )
 
     def job(name: str, path: str, interval: int, instance: str) -> ScrapeJob:
         group = TargetGroup(f"{name}/0", ({"__address__": address},), {"instance": instance})
@@ -49,7 +59,9 @@ def builtin_jobs(host: str, port: int) -> tuple[ScrapeJob, ScrapeJob]:
             name,
             interval=interval,
             timeout=interval,
+            scheme="https" if tls else "http",
             path=path,
+            http=http,
             discoveries=(StaticSd((group,)),),
             start_at_once=True,
         )

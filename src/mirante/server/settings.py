@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirante.config import seconds, setting
+from mirante.config import one_of, seconds, setting, whole
 
 
 def _port(value: object) -> int:
@@ -47,6 +47,24 @@ class QuerySettings:
     )
 
 
+def _rate(value: object) -> float:
+    number = float(str(value))
+    if isinstance(value, bool) or not 0 <= number < float("inf"):
+        raise ValueError("expected a number a second, or 0 for any")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one sender may send: a token, or an address where no token is asked for."""
+
+    bytes_per_second: float = setting(0.0, "Bytes a second, as they come; 0 for any.", parse=_rate)
+    samples_per_second: float = setting(0.0, "Samples a second; 0 for any.", parse=_rate)
+    spans_per_second: float = setting(0.0, "Spans a second; 0 for any.", parse=_rate)
+    log_records_per_second: float = setting(0.0, "Log records a second; 0 for any.", parse=_rate)
+    series: int = setting(0, "Series of the last hour or two; 0 for any.", parse=whole(0))
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Everything that ``mirante serve`` can be told."""
@@ -57,4 +75,17 @@ class ServerSettings:
     prometheus_config: Path | None = setting(None, "A prometheus.yml whose scrape_configs are scraped.")
     host_metrics: bool = setting(True, "Collect the metrics of this machine and of the server itself.")
     log_level: str = setting("info", "Least severe log lines to print: debug, info, warning or error.", parse=_level)
+    auth: str = setting(
+        "auto",
+        "Whether a token is needed: `on`, `off`, or `auto`, which is `on` as soon as it listens beyond this machine.",
+        parse=one_of("auto", "on", "off"),
+    )
+    access_log: str = setting(
+        "auto",
+        "Whether every request is logged: `on`, `off`, or `auto`, which is `on` where a token is needed.",
+        parse=one_of("auto", "on", "off"),
+    )
+    tls_cert: Path | None = setting(None, "Certificate chain (PEM) with which to speak TLS.")
+    tls_key: Path | None = setting(None, "Its private key (PEM), where it is not in the same file.")
+    limits: LimitSettings = LimitSettings()
     query: QuerySettings = QuerySettings()

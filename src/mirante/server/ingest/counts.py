@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mirante._core.model import MetricFamily, Sample
 
 
 class IngestCounts:
-    """Counts what came in, by signal; any thread may count."""
+    """Counts what came in, by signal; any thread may count.
 
-    def __init__(self) -> None:
+    Args:
+        charge: is told the signal and how many items of it were taken, in the context of the request.
+    """
+
+    def __init__(self, charge: Callable[[str, int], None] | None = None) -> None:
+        self._charge = charge
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, int]] = Counter()
         self._items: Counter[tuple[str, str]] = Counter()
@@ -24,6 +29,8 @@ class IngestCounts:
 
     def items(self, signal: str, *, accepted: int, rejected: int) -> None:
         """So many samples, spans or log records of a request were taken, and so many refused."""
+        if self._charge is not None:
+            self._charge(signal, accepted)
         with self._lock:
             self._items[signal, "accepted"] += accepted
             self._items[signal, "rejected"] += rejected

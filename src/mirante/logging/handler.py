@@ -128,10 +128,10 @@ class TakeOver:
             return
         from mirante.logging.logger import PROCESSORS, Logger
 
-        structlog.configure(processors=PROCESSORS, wrapper_class=Logger, logger_factory=_logger_of)
+        structlog.configure(processors=PROCESSORS, wrapper_class=Logger, logger_factory=logger_of)
 
         def undo() -> None:
-            if structlog.get_config()["logger_factory"] is _logger_of:
+            if structlog.get_config()["logger_factory"] is logger_of:
                 structlog.reset_defaults()
 
         self._undo.append(undo)
@@ -166,7 +166,7 @@ class TakeOver:
             self._undo.pop()()
 
 
-def _logger_of(*args: object) -> logging.Logger:
+def logger_of(*args: object) -> logging.Logger:
     """The logger behind ``structlog.get_logger(name)``; without a name that of the module which logs first."""
     if args:
         return logging.getLogger(str(args[0]))

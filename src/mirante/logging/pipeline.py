@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
@@ -138,6 +139,24 @@ def add_sink(sink: Sink) -> None:
 def remove_sink(sink: Sink) -> None:
     """Stop handing lines to a sink; one that is not there changes nothing."""
     _change(tuple(one for one in _State.added if one != sink))
+
+
+@contextmanager
+def captured(sink: Sink) -> Iterator[None]:
+    """Hand the lines of a block to that sink, and otherwise only to what is set up in the block itself: for tests."""
+    ours = Pipeline()
+    with _State.lock:
+        pipeline, base, added = _State.pipeline, _State.base, _State.added
+        _State.added = (sink,)
+        _join(ours, ())
+    try:
+        yield
+    finally:
+        with _State.lock:
+            _State.added = (*added, *(one for one in _State.added if one is not sink))
+            if _State.pipeline is not ours:
+                pipeline, base = _State.pipeline, _State.base
+            _join(pipeline, base)
 
 
 def _change(added: tuple[Sink, ...]) -> None:

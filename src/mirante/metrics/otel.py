@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -287,6 +288,7 @@ class _State:
     """Where PROVIDER stands."""
 
     registry: Registry | None = None
+    installs = 0
 
 
 def install(registry: Registry = REGISTRY, views: Sequence[View] = ()) -> None:
@@ -302,6 +304,7 @@ def install(registry: Registry = REGISTRY, views: Sequence[View] = ()) -> None:
     if _State.registry is not None:
         _State.registry.unregister(PROVIDER)
     _State.registry = registry
+    _State.installs += 1
     PROVIDER.views = tuple(views)
     registry.register(PROVIDER)
     if _internal._METER_PROVIDER is None:  # noqa: SLF001 - the getter would set it
@@ -328,3 +331,18 @@ def uninstall() -> None:
         _internal._METER_PROVIDER = None  # noqa: SLF001
         _internal._METER_PROVIDER_SET_ONCE = Once()  # noqa: SLF001
         _internal._PROXY_METER_PROVIDER = _internal._ProxyMeterProvider()  # noqa: SLF001 - the old one knows PROVIDER
+
+
+@contextmanager
+def captured(registry: Registry) -> Iterator[None]:
+    """Stand in for a block where nobody else does, before or from the middle of it on: for tests."""
+    if _internal._METER_PROVIDER is not None:  # noqa: SLF001 - as above
+        yield
+        return
+    install(registry)
+    ours = _State.installs
+    try:
+        yield
+    finally:
+        if _State.installs == ours:
+            uninstall()

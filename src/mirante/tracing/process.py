@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from opentelemetry import propagate
 from opentelemetry import trace as api
@@ -24,7 +27,19 @@ class _Before:
     textmap: TextMapPropagator
 
 
-_before: _Before | None = None
+class _Use(NamedTuple):
+    """What ``install`` and ``captured`` are told."""
+
+    pipeline: Pipeline | None
+    propagator: TextMapPropagator
+
+
+class _State:
+    """One process, one provider."""
+
+    before: _Before | None = None  # while anything is in use
+    installed: _Use | None = None
+    captures: tuple[_Use, ...] = ()  # the last one counts, and more than what is installed
 
 
 def install(pipeline: Pipeline | None, propagator: TextMapPropagator) -> None:
@@ -37,14 +52,9 @@ def install(pipeline: Pipeline | None, propagator: TextMapPropagator) -> None:
         pipeline: None turns tracing off.
         propagator: reads and writes the headers.
     """
-    global _before  # noqa: PLW0603 - one process, one provider
-    if _before is None:
-        _before = _Before(api._TRACER_PROVIDER, propagate.get_global_textmap())  # noqa: SLF001 - the getter would set it
-    PROVIDER.pipeline = pipeline
-    propagate.set_global_textmap(propagator)
-    if api._TRACER_PROVIDER is None:  # noqa: SLF001 - as above
-        api.set_tracer_provider(PROVIDER)
-    elif api._TRACER_PROVIDER is not PROVIDER:  # noqa: SLF001 - as above
+    _State.installed = _Use(pipeline, propagator)
+    _apply()
+    if api._TRACER_PROVIDER is not PROVIDER:  # noqa: SLF001 - the getter would set it
         REPORTER.warn(
             "tracing",
             "another OpenTelemetry tracer provider is set already: the spans of OpenTelemetry's instrumentations go "
@@ -54,12 +64,51 @@ def install(pipeline: Pipeline | None, propagator: TextMapPropagator) -> None:
 
 def uninstall() -> None:
     """Put back what ``install`` found; tracers that libraries keep record from now on without exporting."""
-    global _before  # noqa: PLW0603 - one process, one provider
-    PROVIDER.pipeline = Pipeline()
-    if _before is None:
+    _State.installed = None
+    _apply()
+
+
+@contextmanager
+def captured(pipeline: Pipeline, propagator: TextMapPropagator) -> Iterator[None]:
+    """Use these for a block, whatever is installed before or in the middle of it; other providers step aside.
+
+    This is for tests. Afterwards all is as if the block's pipeline had never been there.
+    """
+    use = _Use(pipeline, propagator)
+    _State.captures = (*_State.captures, use)
+    _apply()
+    try:
+        yield
+    finally:
+        _State.captures = tuple(one for one in _State.captures if one is not use)
+        _apply()
+
+
+def _apply() -> None:
+    """Bring the provider and OpenTelemetry's globals to what is wanted now."""
+    use = _State.captures[-1] if _State.captures else _State.installed
+    if use is None:
+        PROVIDER.pipeline = Pipeline()
+        _put_back()
         return
-    propagate.set_global_textmap(_before.textmap)
-    if api._TRACER_PROVIDER is PROVIDER:  # noqa: SLF001 - the API can set its provider once only
-        api._TRACER_PROVIDER = _before.provider  # noqa: SLF001
-        api._TRACER_PROVIDER_SET_ONCE = Once()  # noqa: SLF001
-    _before = None
+    if _State.before is None:
+        _State.before = _Before(api._TRACER_PROVIDER, propagate.get_global_textmap())  # noqa: SLF001 - as above
+    PROVIDER.pipeline = use.pipeline
+    propagate.set_global_textmap(use.propagator)
+    if api._TRACER_PROVIDER is None:  # noqa: SLF001 - as above
+        api.set_tracer_provider(PROVIDER)
+    elif _State.captures:
+        api._TRACER_PROVIDER = PROVIDER  # noqa: SLF001 - the API can set its provider once only
+    elif api._TRACER_PROVIDER is PROVIDER and _State.before.provider is not None:  # noqa: SLF001 - as above
+        api._TRACER_PROVIDER = _State.before.provider  # noqa: SLF001 - as above
+
+
+def _put_back() -> None:
+    if _State.before is None:
+        return
+    before, _State.before = _State.before, None
+    propagate.set_global_textmap(before.textmap)
+    if api._TRACER_PROVIDER is PROVIDER:  # noqa: SLF001 - as above
+        api._TRACER_PROVIDER = before.provider  # noqa: SLF001 - as above
+        if before.provider is None:
+            api._TRACER_PROVIDER_SET_ONCE = Once()  # noqa: SLF001 - as above

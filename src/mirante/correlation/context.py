@@ -116,13 +116,16 @@ def bind_request_id(request_id: str) -> Token[Mapping[str, str]]:
         >>> current().request_id is None
         True
     """
-    return _bound.set({**_bound.get(), "request_id": request_id})
+    around = _bound.get()
+    return _bound.set({**around, "request_id": request_id} if around else {"request_id": request_id})
 
 
 def unbind(token: Token[Mapping[str, str]]) -> None:
     """Put back what was bound before; in another task or thread than it was bound in, nothing happens."""
-    with suppress(ValueError):
+    try:  # a suppress() would cost as much as all the rest
         _bound.reset(token)
+    except ValueError:
+        return
 
 
 def _span_ids() -> tuple[int, int]:
@@ -161,12 +164,14 @@ def stamp(record: MutableMapping[str, Any]) -> None:
         >>> line
         {'event': 'paid', 'user_id': 'mine', 'request_id': 'r-1'}
     """
-    trace_id, span_id = _span_ids()
-    if trace_id:
-        record.setdefault("trace_id", f"{trace_id:032x}")
-        record.setdefault("span_id", f"{span_id:016x}")
-    for name, value in _bound.get().items():
-        record.setdefault(name, value)
+    if "opentelemetry.trace" in sys.modules:
+        trace_id, span_id = _span_ids()
+        if trace_id:
+            record.setdefault("trace_id", trace_id.to_bytes(16).hex())  # half the price of a format
+            record.setdefault("span_id", span_id.to_bytes(8).hex())
+    if bound := _bound.get():
+        for name, value in bound.items():
+            record.setdefault(name, value)
 
 
 def copy_context(function: Callable[P, R]) -> Callable[P, R]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from starlette.applications import Starlette
 
+from mirante.formats.exposition_parser import Metadata
 from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
 from mirante.server.promql.engine import Engine
@@ -26,8 +27,17 @@ class Targets:
         """As the scraper tells."""
         return {
             "activeTargets": [{"scrapePool": "a"}, {"scrapePool": "b"}],
-            "droppedTargets": [{"discoveredLabels": {}}],
+            "droppedTargets": [{"discoveredLabels": {}, "scrapePool": "a"}],
         }
+
+    def scrape_pools(self) -> list[str]:
+        """Both."""
+        return ["a", "b"]
+
+    def target_metadata(self) -> Iterator[tuple[dict[str, str], dict[str, Metadata]]]:
+        """Of two targets."""
+        yield {"job": "a", "instance": "a:1"}, {"up": Metadata("gauge", "It is up."), "x": Metadata("counter", "", "s")}
+        yield {"job": "b"}, {"up": Metadata("gauge")}
 
 
 class Api:
@@ -101,6 +111,23 @@ def test_targets_by_state_and_pool(api: Api) -> None:
     assert api.data("/api/v1/targets?state=active")["droppedTargets"] == []
     assert api.data("/api/v1/targets?state=dropped")["activeTargets"] == []
     assert api.data("/api/v1/targets?scrapePool=b")["activeTargets"] == [{"scrapePool": "b"}]
+    assert api.data("/api/v1/targets?scrapePool=b")["droppedTargets"] == []
+    assert api.data("/api/v1/scrape_pools") == {"scrapePools": ["a", "b"]}
+
+
+def test_metadata_of_targets(api: Api) -> None:
+    """By target and by metric; the metric's name is left out where it was asked for."""
+    of_a, x, of_b = api.data("/api/v1/targets/metadata")
+    target = {"instance": "a:1", "job": "a"}
+    assert of_a == {"target": target, "metric": "up", "type": "gauge", "help": "It is up.", "unit": ""}
+    assert x == {"target": target, "metric": "x", "type": "counter", "help": "", "unit": "s"}
+    assert of_b["target"] == {"job": "b"}
+    assert api.data("/api/v1/targets/metadata?metric=x") == [
+        {"target": target, "type": "counter", "help": "", "unit": "s"}
+    ]
+    match = quote('{job=~"b.*"}')
+    assert api.data(f"/api/v1/targets/metadata?match_target={match}") == [of_b]
+    assert api.data("/api/v1/targets/metadata?limit=1") == [of_a]
 
 
 def test_readiness_follows_the_server(api: Api) -> None:
@@ -128,6 +155,8 @@ def test_readiness_follows_the_server(api: Api) -> None:
         ("series?match[]=%7B", 'invalid parameter "match[]": 1:'),
         ("labels?start=2&end=1", 'invalid parameter "end"'),
         ("targets?state=x", 'invalid parameter "state"'),
+        ("targets/metadata?match_target=%7B", 'invalid parameter "match_target": 1:'),
+        ("targets/metadata?match_target=sum(up)", 'invalid parameter "match_target": "sum(up)" is no plain selector'),
     ],
 )
 def test_a_wrong_question_is_bad_data(api: Api, path: str, message: str) -> None:

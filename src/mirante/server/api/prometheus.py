@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,6 +19,7 @@ from mirante.errors import BadQueryError, BadRequestError
 from mirante.server.api.envelope import Handler, enveloped, success, success_json
 from mirante.server.api.parameters import Parameters, now_ms
 from mirante.server.api.runner import QueryRunner
+from mirante.server.api.targets import TargetLister, TargetsApi
 from mirante.server.promql.encode import encode
 from mirante.server.promql.engine import Engine, Result
 from mirante.server.promql.parse import parse
@@ -29,14 +30,6 @@ MAX_POINTS = 11_000
 """Most steps of a range query, as in Prometheus."""
 
 _MIN_TIME, _MAX_TIME = 0, 1 << 52
-
-
-class TargetLister(Protocol):
-    """What this API needs of the scraper."""
-
-    def targets(self) -> Mapping[str, Any]:
-        """``activeTargets`` and ``droppedTargets`` as ``/api/v1/targets`` gives them."""
-        ...
 
 
 class PrometheusApi:
@@ -61,7 +54,7 @@ class PrometheusApi:
         self._engine = engine
         self._reader = reader
         self._runner = runner
-        self._targets = targets
+        self._targets = TargetsApi(targets)
         self._ready = ready
 
     def routes(self) -> list[BaseRoute]:
@@ -74,12 +67,12 @@ class PrometheusApi:
             ("labels", self.labels, both),
             ("label/{name}/values", self.label_values, get),
             ("metadata", self.metadata, get),
-            ("targets", self.targets, get),
             ("status/buildinfo", self.buildinfo, get),
         ]
         api = [Route(f"/api/v1/{path}", enveloped(handler), methods=methods) for path, handler, methods in table]
         return [
             *api,
+            *self._targets.routes(),
             Route("/-/healthy", self.healthy, methods=["GET", "HEAD"]),
             Route("/-/ready", self.readiness, methods=["GET", "HEAD"]),
         ]
@@ -151,20 +144,6 @@ class PrometheusApi:
         given = await Parameters.of(request)
         metric, limit = given.text("metric") or None, given.limit()
         return success_json(await self._runner.run(request, lambda _: self._reader.metadata(metric, limit)))
-
-    async def targets(self, request: Request) -> Response:
-        """What is scraped, and how it went."""
-        given = await Parameters.of(request)
-        state = given.text("state", "any")
-        if state not in {"any", "active", "dropped"}:
-            raise BadRequestError('invalid parameter "state": expected active, dropped or any')
-        listed = dict(self._targets.targets())
-        pool = given.text("scrapePool")
-        if pool:
-            listed["activeTargets"] = [t for t in listed["activeTargets"] if t["scrapePool"] == pool]
-        if state != "any":
-            listed["droppedTargets" if state == "active" else "activeTargets"] = []
-        return success_json(listed)
 
     async def buildinfo(self, _request: Request) -> Response:
         """Version of the server."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.model import MetricFamily, Sample
 from mirante.errors import ConfigError
 from mirante.formats.duration import format_duration
+from mirante.formats.exposition_parser import Metadata
 from mirante.server.scrape.discovery import Sleep
 from mirante.server.scrape.loop import ScrapeStats, Surroundings, TargetLoop
 from mirante.server.scrape.model import PrometheusConfig
@@ -123,9 +124,7 @@ class ScrapeManager:
         pools = [pool for _, pool in sorted(self._pools.items())]
         return {
             "activeTargets": [
-                _describe(loop, pool.job.name, self._hostname)
-                for pool in pools
-                for loop in sorted(pool.loops.values(), key=lambda loop: loop.target.url)
+                _describe(loop, pool.job.name, self._hostname) for pool in pools for loop in _in_order(pool)
             ],
             "droppedTargets": [
                 {"discoveredLabels": dict(sorted(labels.items())), "scrapePool": pool.job.name}
@@ -134,6 +133,16 @@ class ScrapeManager:
             ],
             "droppedTargetCounts": {pool.job.name: len(pool.dropped) for pool in pools},
         }
+
+    def scrape_pools(self) -> list[str]:
+        """Names of all jobs, in order."""
+        return sorted(self._pools)
+
+    def target_metadata(self) -> Iterator[tuple[Mapping[str, str], Mapping[str, Metadata]]]:
+        """Labels of every target, with what it said of its metric families when it was scraped last."""
+        for _, pool in sorted(self._pools.items()):
+            for loop in _in_order(pool):
+                yield loop.target.labels, loop.cache.metadata
 
     def collect(self) -> Iterable[MetricFamily]:
         """The scraper's own metrics."""
@@ -149,6 +158,10 @@ class ScrapeManager:
             "mechanism",
             stats.discovery_failures,
         )
+
+
+def _in_order(pool: ScrapePool) -> list[TargetLoop]:
+    return sorted(pool.loops.values(), key=lambda loop: loop.target.url)
 
 
 def _family(name: str, kind: str, text: str, label: str, values: Mapping[str, int]) -> MetricFamily:

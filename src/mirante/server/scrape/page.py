@@ -80,6 +80,11 @@ class SeriesCache:
         """Heads of the series that the last stored scrape had."""
         return self._stored.live
 
+    @property
+    def metadata(self) -> Mapping[str, Metadata]:
+        """What the last stored scrape said of metric families."""
+        return self._stored.metadata
+
     def adopt(self, live: set[bytes]) -> None:
         """Take over the series of a predecessor: what the next scrape does not have then goes stale."""
         self._stored.live = live

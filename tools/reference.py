@@ -14,7 +14,14 @@ from mirante.configure import Settings
 from mirante.server.settings import ServerSettings
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
-VERBS: tuple[tuple[str, ...], ...] = ((), ("serve",), ("token", "create"), ("token", "list"), ("token", "revoke"))
+VERBS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("serve",),
+    ("import",),
+    ("token", "create"),
+    ("token", "list"),
+    ("token", "revoke"),
+)
 
 
 def settings_page() -> str:

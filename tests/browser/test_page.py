@@ -5,31 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
+import cramjam
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from mirante.server.api.page import FOLDER
-from tests.peers import Peer, fetch, mirante, program, wait_for
+from tests.browser.chromium import PATIENCE_MS, SCREENSHOTS
+from tests.peers import Peer, fetch, mirante, wait_for
+from tests.write_request import write_request
 
 pytestmark = pytest.mark.slow
-
-SCREENSHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 60_000
 
 FIRST_LINE = "rgb(47, 86, 208)"
 """The colour of a chart's first series in light colours."""
@@ -60,16 +49,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     with mirante(tmp_path_factory.mktemp("page")) as peer:
         wait_for(lambda: len(peer.query("up == 1")) >= 2, what="the host and the server to be scraped")
         yield peer
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    path = program("chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -215,9 +194,21 @@ def test_explore_marks_where_a_query_is_wrong(open_page: Open) -> None:
     expect(page.locator(".cm-serverError")).to_be_visible()
 
 
-def test_dragging_over_a_chart_zooms_and_a_double_click_goes_back(open_page: Open) -> None:
+def _write_history(server: Peer, name: str) -> None:
+    """Half an hour of a series, so that a chart which asks once has a line to draw."""
+    now = time.time_ns() // 1_000_000
+    samples = [(now - ago, 1.0) for ago in range(1_800_000, 0, -15_000)]
+    body = bytes(cramjam.snappy.compress_raw(write_request([({"__name__": name, "job": "past"}, samples)])))
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
+    status, answer = fetch(server.url + "/api/v1/write", data=body, headers=headers)
+    assert status == 204, answer
+    wait_for(lambda: server.query(name), what="the history to be there")
+
+
+def test_dragging_over_a_chart_zooms_and_a_double_click_goes_back(open_page: Open, server: Peer) -> None:
     """One drag is one step: the address gets the range, and one double-click takes it away again."""
-    page = open_page("/explore?q=system_memory_limit_bytes&refresh=off")
+    _write_history(server, "zoomed_bytes")
+    page = open_page("/explore?q=zoomed_bytes&refresh=off")
     wait_for_line(page)
     plot = page.locator(".u-over").first
     box = plot.bounding_box()

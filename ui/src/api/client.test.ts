@@ -8,6 +8,7 @@ import {
   fetchLabelValues,
   fetchMetadata,
   fetchSeries,
+  fetchSession,
   fetchTargets,
   queryInstant,
   queryRange,
@@ -51,6 +52,15 @@ it('lists become repeated parameters and undefined ones are left out', () => {
 });
 
 describe('requests', () => {
+  it('that need a token lead to the form, and from there back', async () => {
+    serve(() => Response.json({ status: 'error', errorType: 'unauthorized', error: 'a token is needed' }, { status: 401 }));
+    const asked = await new Promise<string>((resolve) => {
+      vi.stubGlobal('location', { pathname: '/m/explore', search: '?q=up&from=1', href: 'http://host:8503/m/explore', assign: resolve });
+      void request('labels');
+    });
+    expect(asked).toBe('/m/login?next=%2Fm%2Fexplore%3Fq%3Dup%26from%3D1');
+  });
+
   it('give back data with warnings and infos', async () => {
     serve(() => ok([1], { warnings: ['w'], infos: ['i'] }));
     expect(await request('labels')).toEqual({ data: [1], warnings: ['w'], infos: ['i'] });
@@ -100,6 +110,7 @@ describe('endpoints', () => {
     ['/api/v1/series?match%5B%5D=up&start=1&end=2', () => fetchSeries(['up'], { start: 1, end: 2 })],
     ['/api/v1/metadata', () => fetchMetadata()],
     ['/api/v1/targets', () => fetchTargets()],
+    ['/api/v1/session', () => fetchSession()],
     ['/api/v1/status/buildinfo', () => fetchBuildInfo()],
   ])('%s is read by GET', async (url, call) => {
     const calls = serve(() => ok([]));

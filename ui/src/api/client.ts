@@ -15,7 +15,19 @@ interface Envelope {
 
 /** The API's root for a page at `pathname`: every view is one segment deep, so the folder of the path is the prefix. */
 export function apiRoot(pathname: string): string {
-  return `${pathname.slice(0, pathname.lastIndexOf('/') + 1)}api/v1/`;
+  return `${pageRoot(pathname)}api/v1/`;
+}
+
+/** The same root without the API: where `login` and `logout` are. */
+export function pageRoot(pathname: string): string {
+  return pathname.slice(0, pathname.lastIndexOf('/') + 1);
+}
+
+/** Leads to the form that asks for a token, and from there back to this view; the request is never answered. */
+function signIn(): Promise<never> {
+  const { pathname, search } = globalThis.location;
+  globalThis.location.assign(`${pageRoot(pathname)}login?next=${encodeURIComponent(pathname + search)}`);
+  return new Promise<never>(() => {});
 }
 
 export function encodeParams(params: Params): URLSearchParams {
@@ -82,6 +94,7 @@ export async function request<T>(
     url += `?${search}`;
   }
   const response = await send(url, init);
+  if (response.status === 401) return signIn();
   const body = unwrap(await readJson(response), response);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one place where the server's word for its shapes is taken
   return { data: body.data as T, warnings: body.warnings ?? [], infos: body.infos ?? [] };

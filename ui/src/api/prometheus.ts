@@ -1,5 +1,5 @@
 import { type Params, request } from './client';
-import type { Annotated, BuildInfo, InstantData, Labels, MetadataByMetric, RangeData, TargetsData } from './types';
+import type { Annotated, BuildInfo, InstantData, Labels, MetadataByMetric, RangeData, Session, TargetsData } from './types';
 
 type Signal = AbortSignal | undefined;
 
@@ -37,6 +37,11 @@ export function fetchMetadata(signal?: Signal): Promise<MetadataByMetric> {
 
 export function fetchTargets(signal?: Signal): Promise<TargetsData> {
   return data<TargetsData>('targets', {}, signal);
+}
+
+/** Who is signed in, where the server asks for it. */
+export function fetchSession(signal?: Signal): Promise<Session> {
+  return data<Session>('session', {}, signal);
 }
 
 export function fetchBuildInfo(signal?: Signal): Promise<BuildInfo> {

@@ -61,6 +61,12 @@ export interface TargetsData {
   droppedTargetCounts?: Record<string, number> | null;
 }
 
+export interface Session {
+  name: string;
+  rights: readonly string[];
+  signedIn: boolean;
+}
+
 export interface BuildInfo {
   version: string;
   revision?: string;

@@ -24,6 +24,7 @@ export const MESSAGES = {
   'settings.light': ['Light', 'Claras'],
   'settings.dark': ['Dark', 'Escuras'],
   'settings.language': ['Language', 'Idioma'],
+  'settings.signOut': ['Sign out', 'Sair'],
   'settings.keys': ['Keyboard shortcuts', 'Atalhos de teclado'],
 
   'keys.title': ['Keyboard shortcuts', 'Atalhos de teclado'],

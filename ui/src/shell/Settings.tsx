@@ -1,6 +1,9 @@
 import { ActionIcon, type MantineColorScheme, Popover, SegmentedControl, Tooltip, UnstyledButton, useMantineColorScheme } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
 
+import { pageRoot } from '../api/client';
+import { fetchSession } from '../api/prometheus';
+import { useRemote } from '../hooks/useRemote';
 import { useI18n } from '../i18n/context';
 import { Icon } from '../parts/icons';
 import classes from './shell.module.css';
@@ -12,6 +15,7 @@ export function Settings({ onShowKeys }: { onShowKeys: () => void }): ReactNode 
   const { t, locale, setLocale } = useI18n();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const [open, setOpen] = useState(false);
+  const session = useRemote(open ? 'session' : null, fetchSession).data;
   return (
     <Popover opened={open} onChange={setOpen} position="bottom-end" width={280} trapFocus returnFocus transitionProps={{ duration: 0 }}>
       <Popover.Target>
@@ -53,6 +57,13 @@ export function Settings({ onShowKeys }: { onShowKeys: () => void }): ReactNode 
           >
             {t('settings.keys')} <kbd>?</kbd>
           </UnstyledButton>
+          {session?.signedIn === true && (
+            <form method="post" action={`${pageRoot(globalThis.location.pathname)}logout`}>
+              <UnstyledButton type="submit" className={classes['settingsLink'] ?? ''}>
+                {t('settings.signOut')} <span>{session.name}</span>
+              </UnstyledButton>
+            </form>
+          )}
         </div>
       </Popover.Dropdown>
     </Popover>

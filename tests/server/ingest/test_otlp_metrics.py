@@ -14,20 +14,22 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 
 from mirante.formats.otlp_names import label_name, metric_name
+from mirante.server.ingest.delta import DeltaSession, DeltaState
+from mirante.server.ingest.exchange import Refusal
 from mirante.server.ingest.otlp_metrics import Converter, label_set
 from mirante.server.ingest.values import number
 from mirante.server.store.protos import Parsed, message_class
+from tests.server.ingest.conftest import FixedClock
 
 T = 1_700_000_000_000_000_000
 MS = T // 1_000_000
 CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
-DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
 Series = dict[tuple[tuple[str, str], ...], list[float]]
 
 
-def converted(request: ExportMetricsServiceRequest) -> tuple[Series, Parsed, Converter]:
+def converted(request: ExportMetricsServiceRequest, *promoted: str) -> tuple[Series, Parsed, Converter]:
     """What comes out: values by labels, the whole message, and the converter with its counts."""
-    converter = Converter(0, 2 * T)
+    converter = Converter(0, 2 * T, DeltaSession(DeltaState(FixedClock())), promoted)
     message: Parsed = message_class("remote_write").FromString(converter.convert(request))
     found: Series = {}
     for series in message.timeseries:
@@ -254,30 +256,56 @@ def test_what_a_resource_must_say(resource: dict[str, str], job: str | None, inf
     assert any(dict(labels)["__name__"] == "target_info" for labels in series) == info
 
 
+def test_promoted_attributes() -> None:
+    """Chosen attributes of the resource become labels of every series; a point's own attribute of the name wins."""
+    metric = Metric(name="g")
+    metric.gauge.data_points.add(time_unix_nano=T)
+    metric.gauge.data_points.add(time_unix_nano=T, attributes=attributes(host__name="own"))
+    resource = {"service.name": "shop", "host.name": "h", "cloud.region": "r"}
+    series, _, _ = converted(request(metric, resource=resource), "host.name", "not.there", "service.name")
+    assert set(series) == {
+        pairs(name__="g", job="shop", service_name="shop", host_name="h"),
+        pairs(name__="g", job="shop", service_name="shop", host_name="own"),
+        pairs(name__="target_info", job="shop", host_name="h", cloud_region="r"),
+    }
+
+
 def test_what_is_refused() -> None:
-    """Delta temporality, exponential histograms and impossible times are counted with their reasons."""
-    delta = Metric(name="d")
-    delta.sum.aggregation_temporality = DELTA
-    delta.sum.data_points.add(time_unix_nano=T)
-    histogram = Metric(name="h")
-    histogram.histogram.data_points.add(time_unix_nano=T)
-    exponential = Metric(name="e")
-    exponential.exponential_histogram.data_points.add(time_unix_nano=T)
+    """Metrics without a temporality and impossible times are counted with their reasons."""
+    unspecified = Metric(name="d")
+    unspecified.sum.data_points.add(time_unix_nano=T)
     without_points = Metric(name="w")
     without_points.exponential_histogram.SetInParent()
     late = Metric(name="l")
     late.gauge.data_points.add(time_unix_nano=2**63)
     late.gauge.data_points.add(time_unix_nano=T)
-    series, _, converter = converted(
-        request(delta, histogram, exponential, without_points, late, Metric(name="nothing"), Metric())
-    )
+    series, _, converter = converted(request(unspecified, without_points, late, Metric(name="nothing"), Metric()))
     assert list(series) == [pairs(name__="l")]
-    assert (converter.accepted, converter.rejected) == (1, 4)
+    assert (converter.accepted, converter.rejected) == (1, 2)
     assert sorted(converter.reasons) == [
-        "exponential histograms are not supported yet",
-        "only cumulative temporality is supported yet",
+        "a metric does not say its temporality",
         f"there are times outside of 0 to {2 * T}",
     ]
+
+
+def test_a_body_that_says_too_much() -> None:
+    """What many points have in common is said again by each of their series, within a limit."""
+    metric = Metric(name="g")
+    for number_of_point in range(100):
+        metric.gauge.data_points.add(time_unix_nano=T, attributes=attributes(n=str(number_of_point)))
+    converter = Converter(0, 2 * T, DeltaSession(DeltaState(FixedClock())), most_bytes=50_000)
+    with pytest.raises(Refusal, match="has more than 50000 bytes") as error:
+        converter.convert(request(metric, resource={"service.name": "x" * 1000}))
+    assert error.value.status == 413
+
+
+def test_an_exemplar_without_a_time() -> None:
+    """It is of its point's time."""
+    metric = Metric(name="c")
+    metric.sum.aggregation_temporality = CUMULATIVE
+    metric.sum.data_points.add(time_unix_nano=T).exemplars.add(as_double=math.nan)
+    _, message, _ = converted(request(metric))
+    assert [example.timestamp for example in message.timeseries[0].exemplars] == [MS]
 
 
 def test_values_of_attributes() -> None:

@@ -6,7 +6,7 @@ Source: opentelemetry.io, "OTLP Specification", and opentelemetry-proto.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import orjson
 from google.protobuf import json_format
@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from mirante.formats.protobuf import int64, string
 from mirante.server.ingest.counts import IngestCounts
+from mirante.server.ingest.delta import DeltaSession, DeltaState
 from mirante.server.ingest.exchange import Bounds, Refusal, Reply, Request, unpack
 from mirante.server.ingest.otlp_metrics import Converter
 from mirante.server.ingest.otlp_records import SHAPES, Records, Taken
@@ -28,6 +29,9 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 # google.rpc.Code, as far as it is needed.
 _CODES = {400: 3, 413: 8, 415: 3, 503: 14}
 
+_MOST_GROWTH = 4
+"""How many times the largest body what is made of one may be: a series says again what it has in common with others."""
+
 
 class OtlpReceiver:
     """Takes one signal.
@@ -37,15 +41,18 @@ class OtlpReceiver:
         log: where bodies go.
         bounds: sizes and times that are acceptable.
         counts: the receivers' own metrics.
+        promoted: resource attributes that become labels of every series.
     """
 
-    def __init__(self, signal: str, log: BodyLog, bounds: Bounds, counts: IngestCounts) -> None:
+    def __init__(
+        self, signal: str, log: BodyLog, bounds: Bounds, counts: IngestCounts, promoted: Collection[str] = ()
+    ) -> None:
         self.signal = signal
         self._bounds = bounds
         self._counts = counts
         self._request, self._response, self._rejected_field = _SIGNALS[signal]
         self._take: Callable[[bytes], Taken] = (
-            _Metrics(log, bounds).take
+            _Metrics(log, bounds, promoted).take
             if signal == "metrics"
             else Records(SHAPES[signal], self._request, log, bounds).take
         )
@@ -117,16 +124,21 @@ _ID_KEYS = {"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_
 class _Metrics:
     """Takes metrics: they become remote write bodies."""
 
-    def __init__(self, log: BodyLog, bounds: Bounds) -> None:
+    def __init__(self, log: BodyLog, bounds: Bounds, promoted: Collection[str]) -> None:
         self._log = log
         self._bounds = bounds
+        self._promoted = promoted
+        self._deltas = DeltaState(bounds.clock)
 
     def take(self, body: bytes) -> Taken:
         message = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
-        converter = Converter(*self._bounds.times())
-        converted = converter.convert(message)
-        if converted:
-            self._log.append("remote_write", [converted])
+        with DeltaSession(self._deltas) as deltas:
+            most = _MOST_GROWTH * self._bounds.max_body
+            converter = Converter(*self._bounds.times(), deltas, self._promoted, most)
+            converted = converter.convert(message)
+            if converted:
+                self._log.append("remote_write", [converted])
+            deltas.commit()
         return Taken(converter.accepted, converter.rejected, "; ".join(sorted(converter.reasons)))
 
 

@@ -10,14 +10,20 @@ that takes a whole core.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from mirante._core.model import Exemplar
+from mirante.errors import FormatError
 from mirante.formats import remote_write
+from mirante.formats.native_histogram import NativeHistogram
 from mirante.formats.otlp_names import label_name, metric_name
+from mirante.server.ingest.delta import DeltaSession
+from mirante.server.ingest.exchange import Refusal
+from mirante.server.ingest.otlp_values import Explicit, Exponential, explicit, exponential
+from mirante.server.ingest.otlp_values import number as number_of
 from mirante.server.ingest.values import number, text
 
 if TYPE_CHECKING:
@@ -25,10 +31,11 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
     from opentelemetry.proto.metrics.v1 import metrics_pb2 as otlp
 
-    Point = otlp.NumberDataPoint | otlp.HistogramDataPoint | otlp.SummaryDataPoint
+    WithExemplars = otlp.NumberDataPoint | otlp.HistogramDataPoint | otlp.ExponentialHistogramDataPoint
+    Point = WithExemplars | otlp.SummaryDataPoint
 
 _IDENTITY = {"service.name", "service.namespace", "service.instance.id"}
-_CUMULATIVE = 2
+_DELTA, _CUMULATIVE = 1, 2
 _NO_RECORDED_VALUE = 1
 
 
@@ -50,59 +57,108 @@ class Converter:
     Args:
         first: earliest acceptable time, nanoseconds since the Unix epoch.
         last: latest acceptable time.
+        deltas: adds deltas up.
+        promoted: resource attributes that become labels of every series.
+        most_bytes: size of what may come out of one request.
 
     Attributes:
         accepted: points converted.
         rejected: points refused.
-        reasons: why, one sentence each.
+        reasons: why, one clause each.
     """
 
-    def __init__(self, first: int, last: int) -> None:
+    def __init__(
+        self, first: int, last: int, deltas: DeltaSession, promoted: Collection[str] = (), most_bytes: int = 1 << 30
+    ) -> None:
         self.accepted = 0
         self.rejected = 0
         self.reasons: set[str] = set()
-        self._first, self._last = first, last
+        self._times = (first, last)
+        self._deltas = deltas
+        self._promoted = frozenset(promoted)
+        self._most_bytes = most_bytes
 
     def convert(self, request: ExportMetricsServiceRequest) -> bytes:
-        """The request as a remote write body; empty when nothing of it can be stored."""
-        return b"".join(self._request(request))
+        """The request as a remote write body; empty when nothing of it can be stored.
+
+        Raises:
+            Refusal: 413, so much would come out of it.
+        """
+        parts: list[bytes] = []
+        size = 0
+        for part in self._request(request):
+            parts.append(part)
+            size += len(part)
+            if size > self._most_bytes:  # each point repeats what its resource says
+                raise Refusal(413, f"What the body says has more than {self._most_bytes} bytes; send less at once.")
+        return b"".join(parts)
 
     def _request(self, request: ExportMetricsServiceRequest) -> Iterator[bytes]:
         for of_resource in request.resource_metrics:
-            target = target_labels(of_resource.resource.attributes)
+            attributes = of_resource.resource.attributes
+            target = target_labels(attributes)
+            promoted = label_set(pair for pair in attributes if pair.key in self._promoted)
             latest = 0
             for in_scope in of_resource.scope_metrics:
                 fixed = target | scope_labels(in_scope.scope, in_scope.schema_url)
                 for metric in in_scope.metrics:
                     points = self._acceptable(metric)
                     if points:
-                        yield from _metric(metric, points, fixed)
+                        yield from self._metric(metric, points, promoted, fixed)
                         latest = max(latest, *(point.time_unix_nano for point in points))
-            other = [pair for pair in of_resource.resource.attributes if pair.key not in _IDENTITY]
+            other = [pair for pair in attributes if pair.key not in _IDENTITY]
             if latest and other and target:
                 yield _target_info(label_set(other) | target, latest)
 
     def _acceptable(self, metric: otlp.Metric) -> list[Point]:
-        """The points that can be stored; the others are counted, with the reason."""
+        """The points that may be stored; the others are counted, with the reason."""
         kind = metric.WhichOneof("data")
         data = getattr(metric, kind) if kind else None
         points = list(data.data_points) if data is not None else []
-        if kind == "exponential_histogram":
-            self._refuse(len(points), "exponential histograms are not supported yet")
+        if not getattr(data, "aggregation_temporality", _CUMULATIVE):
+            self._refuse(len(points), "a metric does not say its temporality")
             return []
-        if kind in {"sum", "histogram"} and getattr(data, "aggregation_temporality", 0) != _CUMULATIVE:
-            self._refuse(len(points), "only cumulative temporality is supported yet")
-            return []
-        good = [point for point in points if self._first <= point.time_unix_nano <= self._last]
+        first, last = self._times
+        good = [point for point in points if first <= point.time_unix_nano <= last]
         if len(good) < len(points):
-            self._refuse(len(points) - len(good), f"there are times outside of {self._first} to {self._last}")
-        self.accepted += len(good)
+            self._refuse(len(points) - len(good), f"there are times outside of {first} to {last}")
         return good
 
     def _refuse(self, count: int, reason: str) -> None:
         if count:
             self.rejected += count
             self.reasons.add(reason)
+
+    def _metric(
+        self, metric: otlp.Metric, points: list[Point], promoted: dict[str, str], fixed: dict[str, str]
+    ) -> Iterator[bytes]:
+        kind = str(metric.WhichOneof("data"))
+        name, shown = _name_and_type(metric, kind)
+        yield remote_write.metadata(name, shown, metric.description, metric.unit)
+        is_delta = getattr(getattr(metric, kind), "aggregation_temporality", _CUMULATIVE) == _DELTA
+        value_of, convert = _CONVERTERS[kind]
+        for point in points:
+            labels = promoted | label_set(point.attributes) | fixed
+            try:
+                value = value_of(point)
+                if is_delta and not point.flags & _NO_RECORDED_VALUE:
+                    key = (name, kind, remote_write.labels(labels))
+                    value = self._deltas.add(key, point.start_time_unix_nano, point.time_unix_nano, value)
+                made = list(convert(name, point, value, labels))
+            except FormatError as error:
+                self._refuse(1, str(error))
+            else:
+                self.accepted += 1
+                yield from made
+
+
+def _name_and_type(metric: otlp.Metric, kind: str) -> tuple[str, str]:
+    """The family's name and type in Prometheus's words."""
+    if kind == "sum":
+        counter = metric.sum.is_monotonic
+        return metric_name(metric.name, metric.unit, "counter" if counter else kind), "counter" if counter else "gauge"
+    shown = "histogram" if kind == "exponential_histogram" else kind
+    return metric_name(metric.name, metric.unit, shown), shown
 
 
 def target_labels(attributes: Iterable[KeyValue]) -> dict[str, str]:
@@ -130,41 +186,29 @@ def _target_info(labels: dict[str, str], latest: int) -> bytes:
     return described + remote_write.series(remote_write.labels(labels), remote_write.sample(1.0, latest // 1_000_000))
 
 
-def _metric(metric: otlp.Metric, points: list[Point], fixed: dict[str, str]) -> Iterator[bytes]:
-    data = str(metric.WhichOneof("data"))
-    kind = "counter" if data == "sum" and metric.sum.is_monotonic else data
-    name = metric_name(metric.name, metric.unit, kind)
-    yield remote_write.metadata(name, "gauge" if kind == "sum" else kind, metric.description, metric.unit)
-    convert = _CONVERTERS[data]
-    for point in points:
-        yield from convert(name, point, label_set(point.attributes) | fixed)
-
-
-def _value(point: Point, value: float) -> bytes:
+def _sample(point: Point, value: float) -> bytes:
     if point.flags & _NO_RECORDED_VALUE:
         value = remote_write.STALE_NAN
     return remote_write.sample(value, point.time_unix_nano // 1_000_000)
 
 
-def _number(name: str, point: otlp.NumberDataPoint, labels: dict[str, str]) -> Iterator[bytes]:
+def _number(name: str, point: otlp.NumberDataPoint, value: float, labels: dict[str, str]) -> Iterator[bytes]:
     labels["__name__"] = name
-    value = float(point.as_int) if point.WhichOneof("value") == "as_int" else point.as_double
-    examples = (_exemplar(one) for one in point.exemplars)
-    yield remote_write.series(remote_write.labels(labels), _value(point, value), *examples)
+    yield remote_write.series(remote_write.labels(labels), _sample(point, float(value)), *_exemplars(point))
 
 
-def _histogram(name: str, point: otlp.HistogramDataPoint, labels: dict[str, str]) -> Iterator[bytes]:
+def _histogram(name: str, point: otlp.HistogramDataPoint, value: Explicit, labels: dict[str, str]) -> Iterator[bytes]:
     common = remote_write.labels(labels)
     bucket = remote_write.labels({"__name__": f"{name}_bucket"}) + common
-    bounds = [*point.explicit_bounds, math.inf]
-    counts = [*accumulate(point.bucket_counts)][: len(bounds) - 1]
-    counts += [point.count] * (len(bounds) - len(counts))
+    bounds = [*value.bounds, math.inf]
+    counts = [*accumulate(value.counts)][: len(bounds) - 1]
+    counts += [value.count] * (len(bounds) - len(counts))
     below = -math.inf
     for bound, count in zip(bounds, counts, strict=True):
-        examples = [_exemplar(one) for one in point.exemplars if below < _exemplar_value(one) <= bound]
-        yield remote_write.series(bucket + _le(bound), _value(point, float(count)), *examples)
+        examples = _exemplars(point, below, bound) if point.exemplars else ()
+        yield remote_write.series(bucket + _le(bound), _sample(point, float(count)), *examples)
         below = bound
-    yield from _sum_and_count(name, point, common, with_sum=point.HasField("sum"))
+    yield from _sum_and_count(name, point, common, value.sum, value.count)
 
 
 @lru_cache(1_000)
@@ -172,38 +216,50 @@ def _le(bound: float) -> bytes:
     return remote_write.labels({"le": "+Inf" if bound == math.inf else number(bound)})
 
 
-def _summary(name: str, point: otlp.SummaryDataPoint, labels: dict[str, str]) -> Iterator[bytes]:
+def _exponential(
+    name: str, point: otlp.ExponentialHistogramDataPoint, value: Exponential, labels: dict[str, str]
+) -> Iterator[bytes]:
+    labels["__name__"] = name
+    native = value.native()
+    if point.flags & _NO_RECORDED_VALUE:
+        native = NativeHistogram(0, remote_write.STALE_NAN, schema=native.schema)
+    written = remote_write.histogram(native, point.time_unix_nano // 1_000_000)
+    yield remote_write.series(remote_write.labels(labels), written, *_exemplars(point))
+
+
+def _summary(name: str, point: otlp.SummaryDataPoint, _: object, labels: dict[str, str]) -> Iterator[bytes]:
     common = remote_write.labels(labels)
     named = remote_write.labels({"__name__": name}) + common
     for one in point.quantile_values:
         quantile = remote_write.labels({"quantile": number(one.quantile)})
-        yield remote_write.series(named + quantile, _value(point, one.value))
-    yield from _sum_and_count(name, point, common, with_sum=True)
+        yield remote_write.series(named + quantile, _sample(point, one.value))
+    yield from _sum_and_count(name, point, common, point.sum, point.count)
 
 
-def _sum_and_count(
-    name: str, point: otlp.HistogramDataPoint | otlp.SummaryDataPoint, common: bytes, *, with_sum: bool
-) -> Iterator[bytes]:
-    if with_sum:
-        yield remote_write.series(remote_write.labels({"__name__": f"{name}_sum"}) + common, _value(point, point.sum))
-    total = _value(point, float(point.count))
-    yield remote_write.series(remote_write.labels({"__name__": f"{name}_count"}) + common, total)
+def _sum_and_count(name: str, point: Point, common: bytes, total: float | None, count: int) -> Iterator[bytes]:
+    if total is not None:
+        yield remote_write.series(remote_write.labels({"__name__": f"{name}_sum"}) + common, _sample(point, total))
+    named = remote_write.labels({"__name__": f"{name}_count"}) + common
+    yield remote_write.series(named, _sample(point, float(count)))
 
 
-def _exemplar_value(one: otlp.Exemplar) -> float:
-    return float(one.as_int) if one.WhichOneof("value") == "as_int" else one.as_double
+def _exemplars(point: WithExemplars, above: float = -math.inf, up_to: float = math.inf) -> Iterator[bytes]:
+    """The point's exemplars whose values lie in that bucket; one that is no number lies in the last."""
+    for one in point.exemplars:
+        value = float(number_of(one))
+        if not (above < value <= up_to or (up_to == math.inf and not value <= above)):
+            continue
+        labels = label_set(one.filtered_attributes)
+        labels |= {"trace_id": one.trace_id.hex(), "span_id": one.span_id.hex()}
+        milliseconds = (one.time_unix_nano or point.time_unix_nano) // 1_000_000
+        yield remote_write.exemplar(Exemplar(labels, value, milliseconds / 1000), milliseconds)
 
 
-def _exemplar(one: otlp.Exemplar) -> bytes:
-    labels = label_set(one.filtered_attributes)
-    labels |= {"trace_id": one.trace_id.hex(), "span_id": one.span_id.hex()}
-    milliseconds = one.time_unix_nano // 1_000_000
-    return remote_write.exemplar(Exemplar(labels, _exemplar_value(one), milliseconds / 1000), milliseconds)
-
-
-_CONVERTERS: dict[str, Callable[[str, Any, dict[str, str]], Iterator[bytes]]] = {
-    "gauge": _number,
-    "sum": _number,
-    "histogram": _histogram,
-    "summary": _summary,
+_CONVERTERS: dict[str, tuple[Callable[[Any], Any], Callable[[str, Any, Any, dict[str, str]], Iterator[bytes]]]] = {
+    "gauge": (number_of, _number),
+    "sum": (number_of, _number),
+    "histogram": (explicit, _histogram),
+    "exponential_histogram": (exponential, _exponential),
+    "summary": (lambda _: 0.0, _summary),
 }
+"""By kind of metric: what a point's value is, and what becomes of it."""

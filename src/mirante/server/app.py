@@ -27,8 +27,11 @@ from mirante.server.access.setup import logs_access, loopback, make_access, make
 from mirante.server.api import page
 from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
+from mirante.server.ingest import pushgateway
 from mirante.server.ingest import routes as ingest
 from mirante.server.ingest.counts import IngestCounts
+from mirante.server.ingest.exchange import Bounds
+from mirante.server.ingest.push_groups import PushGroups
 from mirante.server.promql.engine import Engine as PromqlEngine
 from mirante.server.reload import Commit, Reloading
 from mirante.server.scrape.config import read_config
@@ -120,13 +123,16 @@ class Server:
         senders = make_limits(settings.limits, telemetry.registry)
         received = IngestCounts(senders.charge)
         log_of_senders = SeriesLimitedLog(writer, senders) if settings.limits.series else writer
-        for collector in (writer, self._scraper, self._reloading, received):
+        pushed = PushGroups(data / "pushgateway", log_of_senders, writer)
+        self._closing.callback(pushed.close)
+        for collector in (writer, self._scraper, self._reloading, received, pushed):
             telemetry.registry.register(collector)
         self.app = Starlette(
             routes=[
                 *prometheus.routes(),
                 *self._reloading.routes(),
                 *ingest.routes(log_of_senders, counts=received),
+                *pushgateway.routes(pushed, Bounds(), received),
                 *telemetry.routes(),
                 *login.routes(self._access, secure=self._certificate is not None),
                 *page.routes(),

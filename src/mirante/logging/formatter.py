@@ -4,27 +4,76 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from json import encoder as json_encoder
+from json.encoder import encode_basestring
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mirante.logging.line import LogLine, flat, level_name, timestamp
 
 _REMEMBERED = 4096
+_SHORT = 64
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def _object_encoder() -> Callable[[dict[str, Any]], str]:
-    """Writes plain values as one JSON object; raises where a number or a text is none that JSON knows."""
+class _Members:
+    """Writes plain values as the members of a JSON object: a comma, name and value for each, and the closing brace."""
+
+    __slots__ = ("_names", "_texts")
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._texts: dict[tuple[str, str], str] = {}
+
+    def write(self, fields: dict[str, Any]) -> str:
+        """The members; raises ValueError or TypeError where a number or a name is none that JSON knows."""
+        names, texts = self._names, self._texts
+        out: list[str] = []
+        append = out.append
+        for pair in fields.items():
+            name, value = pair
+            kind = type(value)
+            if kind is str:
+                append(texts.get(pair) or self._text(pair))
+                continue
+            append(names.get(name) or self._name(name))
+            if kind is int or (kind is float and isfinite(value)):
+                append(repr(value))
+            elif kind is bool:
+                append("true" if value else "false")
+            else:
+                append(_encode(value))
+        append("}")
+        return "".join(out)
+
+    def _text(self, pair: tuple[str, str]) -> str:
+        """A member whose value is a text; these repeat from line to line."""
+        written = f",{encode_basestring(pair[0])}:{encode_basestring(pair[1])}"
+        if len(pair[1]) <= _SHORT:
+            _remember(self._texts, pair, written)
+        return written
+
+    def _name(self, name: str) -> str:
+        written = f",{encode_basestring(name)}:"
+        _remember(self._names, name, written)
+        return written
+
+
+K = TypeVar("K")
+
+
+def _remember(known: dict[K, str], key: K, written: str) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = written
+
+
+def _members() -> Callable[[dict[str, Any]], str]:
+    """The quickest way there is here to do what ``_Members`` does."""
     try:
-        import orjson  # where it is present, for a third of the price
+        from orjson import dumps
     except ImportError:
-        make = getattr(json_encoder, "c_make_encoder", None)
-        if make is None:  # an interpreter without it
-            return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-        chunks = make(None, repr, json_encoder.encode_basestring, None, ":", ",", False, False, False)
-        return lambda fields: "".join(chunks(fields, 0))
-    dumps = orjson.dumps
-    return lambda fields: dumps(fields).decode()
+        return _Members().write
+    return lambda fields: f",{dumps(fields)[1:].decode()}" if fields else "}"
 
 
 class Formatter(Protocol):
@@ -47,23 +96,23 @@ class JsonFormatter:
 
     def __init__(self) -> None:
         self._heads: dict[tuple[int, str], str] = {}
-        self._encode = _object_encoder()
+        self._members = _members()
 
     def __call__(self, line: LogLine) -> str:
         """See ``Formatter``."""
         time_ns, level, logger, fields = line
         head = self._heads.get((level, logger)) or self._head(level, logger)
         try:
-            rest = self._encode(fields)
+            members = self._members(fields)
         except (ValueError, TypeError):
-            rest = json.dumps(_known(fields), ensure_ascii=False, separators=(",", ":"))
-        return f'{{"timestamp":"{timestamp(time_ns)}{head}{"," if fields else ""}{rest[1:]}'
+            members = f",{_encode(_known(fields))[1:]}"
+        return f'{{"timestamp":"{timestamp(time_ns)}{head}{members}'
 
     def _head(self, level: int, logger: str) -> str:
         if len(self._heads) >= _REMEMBERED:
             self._heads.clear()
-        names = json.dumps({"level": level_name(level), "logger": logger}, ensure_ascii=False, separators=(",", ":"))
-        head = self._heads[level, logger] = f'",{names[1:-1]}'
+        level_and_logger = _encode({"level": level_name(level), "logger": logger})
+        head = self._heads[level, logger] = f'",{level_and_logger[1:-1]}'
         return head
 
 

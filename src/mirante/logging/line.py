@@ -77,6 +77,8 @@ def level_number(level: str | int) -> int:
     return number
 
 
+_SECOND = 1_000_000_000
+_THREE_DIGITS = tuple(f"{number:03}" for number in range(1000))
 _second: tuple[int, str] = (0, "1970-01-01T00:00:00.")  # the last one that was written; replaced as a whole
 
 
@@ -88,13 +90,15 @@ def timestamp(time_ns: int) -> str:
         '2023-11-14T22:13:20.123456Z'
     """
     global _second  # noqa: PLW0603 - lines come in the order of time, so one is enough to remember
-    micros = time_ns // 1000
-    seconds = micros // 1_000_000
-    known, text = _second
-    if known != seconds:
-        text = strftime("%Y-%m-%dT%H:%M:%S.", gmtime(seconds))
-        _second = seconds, text
-    return text + str(micros % 1_000_000 + 1_000_000)[1:] + "Z"
+    begun, text = _second
+    past = time_ns - begun
+    if not 0 <= past < _SECOND:
+        past = time_ns % _SECOND
+        begun = time_ns - past
+        text = strftime("%Y-%m-%dT%H:%M:%S.", gmtime(begun // _SECOND))
+        _second = begun, text
+    micros = past // 1000
+    return f"{text}{_THREE_DIGITS[micros // 1000]}{_THREE_DIGITS[micros % 1000]}Z"
 
 
 def flat(line: LogLine) -> dict[str, Any]:

@@ -111,16 +111,18 @@ class Redactor:
         self._own = frozenset(key.lower() for key in keys)
         self._patterns = (*PATTERNS, *(Pattern(re.compile(regex)) for regex in patterns))
         self._without_needles = tuple(pattern for pattern in self._patterns if not pattern.needles)
-        self._needles = tuple(needle for pattern in self._patterns for needle in pattern.needles)
+        needles = (re.escape(needle) for pattern in self._patterns for needle in pattern.needles)
+        self._any_needle = re.compile("|".join(needles)).search
         self._max_text = max_text
-        self._hidden: dict[str, bool] = {}
-        self._harmless: set[str] = set()  # texts repeat from line to line
+        # Names and texts repeat from line to line: of what was looked at before, what need not be looked at again.
+        self._open: set[str] = set()
+        self._harmless: set[str] = set()
 
     def clean(self, fields: dict[str, Any]) -> None:
         """Hide what must not be seen and bring the rest down to plain values, in place."""
-        hidden, harmless = self._hidden, self._harmless
+        open_names, harmless = self._open, self._harmless
         for key, value in fields.items():
-            if hidden.get(key, True) and self.hides(key):
+            if key not in open_names and self.hides(key):
                 fields[key] = HIDDEN
                 continue
             kind = type(value)
@@ -132,23 +134,18 @@ class Redactor:
 
     def hides(self, key: str) -> bool:
         """Whether a field of that name is secret."""
-        verdict = self._hidden.get(key)
-        if verdict is None:
-            words = [word.lower() for word in _WORDS.findall(key)]
-            verdict = (
-                key.lower() in self._own or not KEYS.isdisjoint(words) or f" {' '.join(words)}".endswith(KEY_ENDINGS)
-            )
-            if len(self._hidden) >= _REMEMBERED:
-                self._hidden.clear()
-            self._hidden[key] = verdict
-        return verdict
+        if key in self._open:
+            return False
+        words = [word.lower() for word in _WORDS.findall(key)]
+        if key.lower() in self._own or not KEYS.isdisjoint(words) or f" {' '.join(words)}".endswith(KEY_ENDINGS):
+            return True
+        _remember(self._open, key)
+        return False
 
     def _text(self, value: str) -> str:
         cleaned = self.text(value)
         if cleaned is value and len(value) <= _SHORT:
-            if len(self._harmless) >= _REMEMBERED:
-                self._harmless.clear()
-            self._harmless.add(value)
+            _remember(self._harmless, value)
         return cleaned
 
     def text(self, value: str) -> str:
@@ -160,12 +157,7 @@ class Redactor:
         """
         if len(value) > self._max_text:
             value = f"{value[: self._max_text]}… ({len(value) - self._max_text} characters more)"
-        patterns = self._patterns
-        for needle in self._needles:
-            if needle in value:
-                break
-        else:
-            patterns = self._without_needles
+        patterns = self._patterns if self._any_needle(value) else self._without_needles
         for regex, replacement, needles, check in patterns:
             if needles and not any(needle in value for needle in needles):
                 continue
@@ -214,6 +206,12 @@ class Redactor:
                 break
             out.append(self._plain(item, budget, depth + 1))
         return out
+
+
+def _remember(known: set[str], text: str) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known.add(text)
 
 
 def _replaced(value: str, regex: re.Pattern[str], replacement: str, check: Callable[[str], bool] | None) -> str:

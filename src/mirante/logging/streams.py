@@ -27,8 +27,8 @@ class StreamOutput:
 
     def __init__(self, stream: Literal["stderr", "stdout"], formatter: Formatter) -> None:
         self.dropped = 0
-        self._name = stream
-        self._format = formatter
+        self._stdout = stream == "stdout"
+        self._format = formatter.__call__  # bound once, for a cheaper call
         self._known: tuple[TextIO | None, int] = (None, -1)  # a stream and the descriptor that may be written to
         self.after_fork()
         watch(self)
@@ -40,26 +40,29 @@ class StreamOutput:
 
     def __call__(self, line: LogLine) -> None:
         """Write one line."""
-        stream: TextIO | None = getattr(sys, self._name)
+        stream: TextIO | None = sys.stdout if self._stdout else sys.stderr
         if stream is None:  # a process without a console
             return
         text = self._format(line) + "\n"
+        lock = self._lock
+        lock.acquire()  # for half the price of a with statement
         try:
-            with self._lock:
-                known, fd = self._known
-                if known is not stream:
-                    fd = _descriptor(stream)
-                    self._known = stream, fd
-                stream.flush()  # what was printed before stays before; and raises if closed: its number may be reused
-                if fd < 0:
-                    _write(stream, text)
-                else:
-                    data = text.encode("utf-8", "backslashreplace")
-                    while (written := os.write(fd, data)) < len(data):
-                        data = data[written:]
+            known, fd = self._known
+            if known is not stream:
+                fd = _descriptor(stream)
+                self._known = stream, fd
+            stream.flush()  # what was printed before stays before; and raises if closed: its number may be reused
+            if fd < 0:
+                _write(stream, text)
+            else:
+                data = text.encode("utf-8", "backslashreplace")
+                while (written := os.write(fd, data)) < len(data):
+                    data = data[written:]
         except (OSError, ValueError, RuntimeError):
             # Closed, a broken pipe, or interrupted in the middle by a signal handler that logs: nobody to tell it to.
             self.dropped += 1
+        finally:
+            lock.release()
 
 
 def _descriptor(stream: TextIO) -> int:

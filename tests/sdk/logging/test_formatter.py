@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from mirante.logging import ConsoleFormatter, JsonFormatter, LogLine, Redactor
 from mirante.logging.exceptions import exc_info_of, exception_field
+from mirante.logging.formatter import _Members
+from mirante.logging.line import timestamp
 from mirante.logging.redaction import luhn
 
 TEXT = st.text(st.characters(codec=None))  # lone surrogates too
@@ -42,8 +44,6 @@ def encoders(monkeypatch: pytest.MonkeyPatch) -> list[JsonFormatter]:
     """A formatter for each JSON encoder that may be there."""
     found = [JsonFormatter()]
     monkeypatch.setitem(sys.modules, "orjson", None)
-    found.append(JsonFormatter())
-    monkeypatch.setattr("json.encoder.c_make_encoder", None)
     return [*found, JsonFormatter()]
 
 
@@ -63,6 +63,15 @@ def test_json_lines_are_json_whatever_the_values_and_the_encoder(
             assert {**read, "level": own["level"]} == {k: v for k, v in own.items() if k != "timestamp"}
 
 
+@given(st.lists(st.integers(-(1 << 55), 1 << 62), min_size=1, max_size=5))
+def test_timestamps_are_right_in_whatever_order_they_come(times: list[int]) -> None:
+    """The last second is remembered; a line of another one, before or after it, is not mistaken for it."""
+    for time_ns in (at + near for at in times for near in (0, 999, 1_000, -1, 1_000_000_000)):
+        micros = (time_ns // 1000) % 1_000_000
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time_ns // 1_000_000_000))
+        assert timestamp(time_ns) == f"{seconds}.{micros:06}Z"
+
+
 def test_numbers_too_long_for_decimal_digits_are_hexadecimal_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python refuses to write more than 4300 digits."""
     for formatter in encoders(monkeypatch):
@@ -79,9 +88,27 @@ def test_memory_of_loggers_is_bounded() -> None:
     assert len(formatter._heads) == 1
 
 
-def test_an_empty_line_is_json_too() -> None:
+def test_memory_of_names_and_texts_is_bounded() -> None:
+    """What is remembered of them starts anew at a limit, and lines stay right on both sides of it."""
+    members = _Members()
+    for number in range(4098):
+        line = members.write({f"k{number}": f"v{number}", f"n{number}": number})
+        assert line == f',"k{number}":"v{number}","n{number}":{number}}}'
+    members.write({"k": "v" * 65})
+    assert len(members._names) == len(members._texts) == 2
+
+
+def test_values_that_are_equal_are_not_taken_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1, 1.0 and true are, in Python, and so are texts and texts of a class of their own."""
+    for formatter in encoders(monkeypatch):
+        for value, written in ((1, "1"), (True, "true"), (1.0, "1.0"), ("1", '"1"'), (None, "null"), ([1], "[1]")):
+            assert formatter(LogLine(0, 20, "a", {"v": value})).endswith(f',"v":{written}}}')
+
+
+def test_an_empty_line_is_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor may take every field away."""
-    assert json.loads(JsonFormatter()(LogLine(0, 20, "a", {})))["logger"] == "a"
+    for formatter in encoders(monkeypatch):
+        assert json.loads(formatter(LogLine(0, 20, "a", {})))["logger"] == "a"
 
 
 def test_console_lines_cannot_be_forged() -> None:
@@ -221,7 +248,7 @@ def test_long_texts_are_cut_and_memory_is_bounded() -> None:
     assert redactor.text("a" * 12) == "aaaaaaaaaa… (2 characters more)"
     for number in range(4097):
         redactor.clean({f"k{number}": f"v{number}"})
-    assert len(redactor._harmless) == len(redactor._hidden) == 1
+    assert len(redactor._harmless) == len(redactor._open) == 1
 
 
 def test_exceptions_of_any_kind_become_fields() -> None:

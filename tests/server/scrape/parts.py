@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from typing import TypeVar
 from aiohttp import web
 
 from mirante.errors import StoreFullError
+from mirante.server.scrape.discovery import Discovery
+from mirante.server.scrape.model import Sd, TargetGroup
+from mirante.server.scrape.sd.make import make_discovery
 from mirante.server.store.api import Stream
 from tests.write_request import Written, read
 
@@ -122,9 +126,76 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
-async def eventually(condition: Callable[[], T], seconds: float = 10) -> T:
+async def eventually(condition: Callable[[], T], seconds: float = 60) -> T:
     """The condition's first true answer; the other side is a real server and another thread, hence the real clock."""
     async with asyncio.timeout(seconds):
         while not (answer := condition()):  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.01)
         return answer
+
+
+class Steps:
+    """A sleep that ends when the test says so: ``await steps.settled()``, change something, ``await steps.next()``."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self._asleep = asyncio.Event()
+        self._go = asyncio.Semaphore(0)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        self.slept.append(seconds)
+        self._asleep.set()
+        await self._go.acquire()
+
+    async def settled(self) -> None:
+        """Wait until the sleeper sleeps."""
+        async with asyncio.timeout(60):
+            await self._asleep.wait()
+
+    async def next(self) -> None:
+        """Let it go round once."""
+        self._asleep.clear()
+        self._go.release()
+        await self.settled()
+
+
+@dataclass
+class Discovered:
+    """A discovery at work.
+
+    Attributes:
+        steps: its sleep.
+        failures: by mechanism.
+        published: what it published, time by time.
+    """
+
+    steps: Steps = field(default_factory=Steps)
+    failures: Counter[str] = field(default_factory=Counter)
+    published: list[list[TargetGroup]] = field(default_factory=list)
+
+    async def publish(self, groups: Sequence[TargetGroup]) -> None:
+        """Take what it found."""
+        self.published.append(list(groups))
+
+    def addresses(self) -> list[str]:
+        """Addresses of all targets that it published last."""
+        return [target["__address__"] for group in self.published[-1] for target in group.targets]
+
+    @asynccontextmanager
+    async def running(self, sd: Sd) -> AsyncIterator[None]:
+        """Run what a configuration asks for, from its first rest on."""
+        async with self.at_work(make_discovery(sd, "a", self.failures, self.steps.sleep)):
+            yield
+
+    @asynccontextmanager
+    async def at_work(self, discovery: Discovery) -> AsyncIterator[None]:
+        """Run a discovery, from its first rest on."""
+        task = asyncio.create_task(discovery.run(self.publish))
+        try:
+            await self.steps.settled()
+            yield
+            assert not task.done(), task
+        finally:
+            task.cancel()
+            await asyncio.wait({task})

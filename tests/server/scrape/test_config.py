@@ -12,8 +12,22 @@ import pytest
 from mirante.errors import ConfigError
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.model import (
-    Authorization, DnsSd, FileSd, HttpClient, HttpSd, KubernetesSd, Limits, OAuth2, PrometheusConfig, Proxy, ScrapeJob,
-    Secret, Selector, StaticSd, TargetGroup, Tls,
+    Authorization,
+    DnsSd,
+    FileSd,
+    HttpClient,
+    HttpSd,
+    KubernetesSd,
+    Limits,
+    OAuth2,
+    PrometheusConfig,
+    Proxy,
+    ScrapeJob,
+    Secret,
+    Selector,
+    StaticSd,
+    TargetGroup,
+    Tls,
 )  # fmt: skip
 from mirante.server.scrape.relabel import RelabelRule, compile_regex
 

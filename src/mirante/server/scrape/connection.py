@@ -197,6 +197,15 @@ def _route(proxy: Proxy, url: str) -> _Route:
     return _Route(found, CIMultiDict((name, secret.read()) for name, secret in proxy.headers))
 
 
+def check_tls(tls: Tls) -> None:
+    """Try the files of a ``tls_config``.
+
+    Raises:
+        OSError: one cannot be used (``ssl.SSLError`` is one too).
+    """
+    _context(tls)
+
+
 class Sessions:
     """A session that is opened when it is first needed: what was built and never used leaves nothing to close."""
 

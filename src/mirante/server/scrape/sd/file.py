@@ -16,7 +16,7 @@ from pathlib import Path
 from mirante.errors import ConfigError, FormatError
 from mirante.server.scrape.discovery import Publish, Reporter, Sleep
 from mirante.server.scrape.model import FileSd, TargetGroup
-from mirante.server.scrape.sd.groups import groups_of_json, groups_of_yaml
+from mirante.server.scrape.sd.groups import groups_of_file
 
 POLL_SECONDS = 2.0
 
@@ -73,12 +73,8 @@ class FileDiscovery:
 
     def _read(self, path: str, before: list[TargetGroup]) -> list[TargetGroup]:
         """The file's groups, or those it had before when it is broken."""
-        labels = {"__meta_filepath": path}
         try:
-            if path.lower().endswith(".json"):
-                groups = groups_of_json(Path(path).read_bytes(), path, labels)
-            else:
-                groups = groups_of_yaml(Path(path), labels)
+            groups = groups_of_file(Path(path), {"__meta_filepath": path})
         except FormatError as error:
             self._reporter.failed(path, str(error))
         except ConfigError as error:

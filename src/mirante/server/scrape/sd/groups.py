@@ -17,6 +17,19 @@ from mirante.server.scrape.sd_config import read_group
 from mirante.server.yaml_reader import read_yaml_value
 
 
+def groups_of_file(path: Path, extra: Mapping[str, str]) -> list[TargetGroup]:
+    """Read a file: JSON if it ends so, otherwise YAML.
+
+    Raises:
+        FormatError: it is no JSON, or no list of target groups.
+        ConfigError: it is no YAML, or no list of target groups; the message names file and line.
+        OSError: it cannot be read.
+    """
+    if path.suffix.lower() == ".json":
+        return groups_of_json(path.read_bytes(), str(path), extra)
+    return groups_of_yaml(path, extra)
+
+
 def groups_of_json(text: bytes, source: str, extra: Mapping[str, str]) -> list[TargetGroup]:
     """Read JSON.
 

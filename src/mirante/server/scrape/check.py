@@ -1,0 +1,76 @@
+"""What can be found wrong with a configuration before it is put in force: its files too, not its words alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+
+from mirante.errors import ConfigError, FormatError
+from mirante.server.scrape.config import read_config
+from mirante.server.scrape.connection import check_tls
+from mirante.server.scrape.model import FileSd, HttpClient, HttpSd, KubernetesSd, ScrapeJob, Secret
+from mirante.server.scrape.sd.groups import groups_of_file
+
+
+def check_config(path: Path) -> tuple[list[str], list[str]]:
+    """Check a ``prometheus.yml`` and every file that it names.
+
+    Returns:
+        What is wrong, and what merely deserves a look.
+
+    Raises:
+        ConfigError: the configuration itself cannot be used.
+    """
+    errors: list[str] = []
+    warnings: list[str] = []
+    for job in read_config(path).jobs:
+        errors += [f'job name "{job.name}": {text}' for text in _unusable(job)]
+        for pattern in (pattern for sd in job.discoveries if isinstance(sd, FileSd) for pattern in sd.patterns):
+            files = sorted(glob(pattern, include_hidden=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+            if not files:
+                warnings.append(f'job name "{job.name}": no file matches {pattern}')
+            for file in files:
+                errors += _broken(Path(file))
+    return errors, warnings
+
+
+def _unusable(job: ScrapeJob) -> Iterator[str]:
+    """The files of secrets and certificates that cannot be read."""
+    for http in _clients(job):
+        for secret in _secrets(http):
+            try:
+                secret.read()
+            except OSError as error:
+                yield f"{secret.file} cannot be read: {error.strerror}"
+        for tls in (http.tls, *([http.oauth2.tls] if http.oauth2 else [])):
+            try:
+                check_tls(tls)
+            except OSError as error:
+                yield f"tls_config cannot be used: {error}"
+
+
+def _clients(job: ScrapeJob) -> Iterator[HttpClient]:
+    yield job.http
+    for sd in job.discoveries:
+        if isinstance(sd, HttpSd | KubernetesSd):
+            yield sd.http
+
+
+def _secrets(http: HttpClient) -> Iterator[Secret]:
+    if http.authorization is not None:
+        yield http.authorization.secret
+    if http.oauth2 is not None:
+        yield http.oauth2.secret
+    yield from (secret for _, secret in http.headers)
+
+
+def _broken(path: Path) -> Iterator[str]:
+    try:
+        groups_of_file(path, {})
+    except FormatError as error:
+        yield f"{path}: {error}"
+    except ConfigError as error:
+        yield str(error)
+    except OSError as error:
+        yield f"{path}: cannot be read: {error.strerror}"

@@ -134,7 +134,7 @@ class _Running:
         for queue in self.queues:
             queue.end(timeout)
         for push in self.pushes:
-            push.ask_to_stop(flush=flush)
+            push.ask_to_stop(flush=flush, gone=[_PROCESS, _RUNTIME, otel.PROVIDER, *self.queues])
         self._deadline = time.monotonic() + timeout
 
     def wait(self, *, flush: bool) -> bool:

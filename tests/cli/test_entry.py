@@ -46,3 +46,15 @@ def test_the_command_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         entry.run()
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("mirante 0.")
+
+
+def test_run_needs_none_of_the_servers_packages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plain ``pip install mirante`` is enough for it."""
+    monkeypatch.setitem(sys.modules, "mirante.cli.main", None)
+    monkeypatch.setattr(sys, "argv", ["mirante", "run", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        entry.run()
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: mirante run ")

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry import metrics as otel_metrics
 
 import mirante
 from mirante._core import destinations
@@ -113,6 +114,16 @@ def test_shutdown_delivers_what_is_left(receiver: Receiver) -> None:
     assert mirante.shutdown()
     assert len(receiver.requests) == count
     assert destinations.configured() == ()
+
+
+def test_the_last_delivery_is_of_everything(receiver: Receiver) -> None:
+    """Also of what has left the registry by then: the process's own figures, and OpenTelemetry's instruments."""
+    mirante.configure(endpoint=receiver.url, log_stream="none")
+    otel_metrics.get_meter("library").create_counter("configure.last").add(3)
+    mirante.shutdown()
+    found = numbers(receiver.wait())
+    assert found["configure_last_total"] == 3
+    assert "process_start_time_seconds" in found
 
 
 def test_disable_delivers_nothing_more(receiver: Receiver) -> None:

@@ -7,6 +7,10 @@ import sys
 
 def run() -> None:
     """Run the command line, or exit with 1 and one line where it cannot be loaded."""
+    if sys.argv[1:2] == ["run"]:  # the one verb that needs the SDK alone
+        from mirante.cli.run import main as run_program
+
+        run_program(sys.argv[2:])
     try:
         from mirante.cli.main import main
     except ModuleNotFoundError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.guard import REPORTER
+from mirante._core.model import Collector
 from mirante._core.periodic import Periodic
 from mirante._core.protocols import Exporter
 from mirante._core.version import version
@@ -46,6 +47,7 @@ class MetricPush:
         self._failures = 0
         self._not_before = 0.0
         self._leaving = False
+        self._gone = Registry()
         self.exporter = self._make(settings)
         self._periodic = Periodic("mirante-metrics", self.push, settings.export_interval, first=FIRST_EXPORT)
 
@@ -53,8 +55,15 @@ class MetricPush:
         """Begin; the first delivery follows a second later."""
         self._periodic.start()
 
-    def ask_to_stop(self, *, flush: bool) -> None:
-        """Begin to end, without waiting for it; deliver once more if asked to."""
+    def ask_to_stop(self, *, flush: bool, gone: Iterable[Collector] = ()) -> None:
+        """Begin to end, without waiting for it; deliver once more if asked to.
+
+        Args:
+            flush: whether to deliver once more.
+            gone: collectors that are not in the registry any more, and are to be in the last delivery all the same.
+        """
+        for collector in gone:
+            self._gone.register(collector)
         self._leaving = True
         self.exporter.timeout = min(self._settings.export_timeout, self._settings.shutdown_timeout)
         self._periodic.ask_to_stop(final=flush)
@@ -72,8 +81,11 @@ class MetricPush:
         """Deliver now, unless the server asked for a pause or has been away for some rounds; tells of a failure."""
         if self._clock.monotonic() < self._not_before and not self._leaving:
             return
+        families = list(self._registry.collect())
+        known = {family.name for family in families}
+        families += [family for family in self._gone.collect() if family.name not in known]
         try:
-            self.exporter.export(list(self._registry.collect()))
+            self.exporter.export(families)
         except DeliveryError as error:
             rounds = min(2**self._failures, MAX_SKIPPED)
             self._failures += 1

@@ -94,6 +94,13 @@ def test_names_that_only_look_like_parts() -> None:
     }  # fmt: skip
 
 
+def test_bounds_are_numbers() -> None:
+    """However a client writes a bound, its series is the same."""
+    body = b'# TYPE h histogram\nh_bucket{le="1"} 1\n# TYPE s summary\ns{quantile=".50"} 2\n'
+    histogram, summary = read_families(body, TEXT)
+    assert (histogram.samples[0].labels, summary.samples[0].labels) == ({"le": "1.0"}, {"quantile": "0.5"})
+
+
 def protobuf(*fields: bytes, name: str = "m", kind: int = 1) -> bytes:
     """A family with one metric of those fields."""
     return delimited(string(1, name) + int64(3, kind) + blob(4, b"".join(fields)))
@@ -132,7 +139,9 @@ def test_a_native_histogram_without_classic_buckets_is_refused() -> None:
     [
         (b"a 1\na{ 2\n", TEXT, "line 2: "),
         (b"# TYPE a histogram\na 1\n", TEXT, 'the sample "a" has no place in a histogram of that name'),
-        (b"# TYPE a summary\na 1\n", TEXT, 'the sample "a" has no place in a summary of that name'),
+        (b"# TYPE a summary\na 1\n", TEXT, 'the sample "a" of a summary lacks the label "quantile"'),
+        (b"# TYPE a histogram\na_bucket 1\n", TEXT, 'the sample "a_bucket" of a histogram lacks the label "le"'),
+        (b'# TYPE a histogram\na_bucket{le="x"} 1\n', TEXT, 'expected a number as the value, got "x"'),
         (b"a 1\n", OPENMETRICS, "# EOF"),
         (b"\x05abc", PROTOBUF, "the body is no sequence of io.prometheus.client.MetricFamily"),
         (b"\xff", PROTOBUF, "the body is no sequence"),

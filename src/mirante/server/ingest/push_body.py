@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from mirante._core.model import Exemplar, Sample
 from mirante.errors import FormatError
 from mirante.formats.exposition import bound
-from mirante.formats.exposition_parser import Metadata, parse
+from mirante.formats.exposition_parser import Metadata, parse, read_float
 from mirante.server.store.protos import Parsed, Proto
 
 OPENMETRICS = "application/openmetrics-text"
@@ -105,9 +105,7 @@ def read_families(body: bytes, media_type: str) -> list[Family]:
     for name, samples in found.items():
         said = described.get(name, Metadata())
         kind = "untyped" if said.type == "unknown" else said.type
-        for sample in samples:
-            _check_shape(name, kind, sample)
-        families.append(Family(name, kind, said.help, tuple(samples)))
+        families.append(Family(name, kind, said.help, tuple(_shaped(name, kind, sample) for sample in samples)))
     return families
 
 
@@ -130,6 +128,7 @@ def _in_text_names(metadata: Mapping[str, Metadata]) -> Iterator[tuple[str, Meta
             yield f"{name}_created", said._replace(type="gauge")
 
 
+_BOUNDS = {"histogram": "le", "summary": "quantile"}
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 
 
@@ -144,9 +143,18 @@ def _owner(name: str, metadata: Mapping[str, Metadata]) -> str:
     return name
 
 
-def _check_shape(name: str, kind: str, sample: Sample) -> None:
-    if kind in _SUFFIXES and sample.name == name and not (kind == "summary" and "quantile" in sample.labels):
-        raise FormatError(f'the sample "{name}" has no place in a {kind} of that name')
+def _shaped(name: str, kind: str, sample: Sample) -> Sample:
+    """The sample as all clients write it: bounds and quantiles are numbers, whatever their text."""
+    label = _BOUNDS.get(kind)
+    if label is None:
+        return sample
+    if sample.name != (f"{name}_bucket" if kind == "histogram" else name):
+        if sample.name == name:
+            raise FormatError(f'the sample "{name}" has no place in a {kind} of that name')
+        return sample
+    if label not in sample.labels:
+        raise FormatError(f'the sample "{sample.name}" of a {kind} lacks the label "{label}"')
+    return sample._replace(labels={**sample.labels, label: bound(read_float(sample.labels[label].encode()))})
 
 
 def _from_protobuf(body: bytes) -> Iterator[Family]:

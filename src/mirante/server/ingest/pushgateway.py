@@ -9,8 +9,10 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.metadata import version
 from itertools import groupby
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -175,7 +177,7 @@ def _rfc3339(time: int) -> str:
 
 def _numbers(family: Family) -> Iterator[dict[str, Any]]:
     for sample in family.samples:
-        yield {"labels": sample.labels, "value": go_float(sample.value)}
+        yield {"labels": sample.labels, "value": _go(sample.value)}
 
 
 def _parts(family: Family, inner: str, label: str) -> Iterator[dict[str, Any]]:
@@ -188,10 +190,18 @@ def _parts(family: Family, inner: str, label: str) -> Iterator[dict[str, Any]]:
         metric: dict[str, Any] = {"labels": dict(key), inner: {}, "count": "0", "sum": "0"}
         for sample in samples:
             if label in sample.labels:
-                metric[inner][sample.labels[label]] = go_float(sample.value)
+                metric[inner][sample.labels[label]] = _go(sample.value)
             else:
-                metric[sample.name.rpartition("_")[2]] = go_float(sample.value)
+                metric[sample.name.rpartition("_")[2]] = _go(sample.value)
         yield metric
+
+
+def _go(value: float) -> str:
+    """A number as Go's ``fmt.Sprint`` prints it: with an exponent below 1e-4 and from 1e6 on."""
+    if not isfinite(value) or value == 0 or 1e-4 <= abs(value) < 1e6:
+        return go_float(value)
+    mantissa, _, exponent = f"{Decimal(repr(float(value))).normalize():e}".partition("e")
+    return f"{mantissa}e{exponent[0]}{exponent[1:]:0>2}"
 
 
 _SHAPES: dict[str, Callable[[Family], Iterator[dict[str, Any]]]] = {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mirante.cli import import_, serve, token
+from mirante.cli import check, import_, serve, token
 from mirante.errors import ConfigError, MiranteError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.command)
+app.add_typer(check.app, name="check")
 app.add_typer(token.app, name="token")
 app.command("import")(import_.command)
 

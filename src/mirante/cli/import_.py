@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 import orjson
 import typer
 
-from mirante.errors import DeliveryError, FormatError, MiranteError, StoreFullError
+from mirante.errors import DeliveryError, FormatError, MiranteError, StoreBusyError, StoreFullError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -70,7 +70,7 @@ def _cut(text: bytes) -> int:
     end = text.rfind(b"\n") + 1
     while end:
         start = text.rfind(b"\n", 0, end - 1) + 1
-        if text[start : start + 1] != b"#":
+        if text[start : start + 1] != b"#" or text[start:end] == b"# EOF\n":
             break
         end = start
     return end
@@ -156,7 +156,10 @@ def data_target(directory: Path) -> Iterator[Callable[[bytes], Answer]]:
 
     data = directory.absolute()
     with ExitStack() as closing:
-        engine = Engine(f"chdb://{data}")
+        try:
+            engine = Engine(f"chdb://{data}")
+        except StoreBusyError as error:
+            raise StoreBusyError(f"{error}, or send to the server that runs with --server") from None
         closing.callback(engine.close)
         migrate(engine)
         writer = LogWriter(engine, data / "log")

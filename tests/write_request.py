@@ -94,8 +94,8 @@ def write_request(series: Iterable[tuple[Mapping[str, str], Iterable[tuple[int, 
     request = WRITE_REQUEST()
     for labels, samples in series:
         one = request.timeseries.add()
-        for name, value in sorted(labels.items()):
-            one.labels.add(name=name, value=value)
+        for name, text in sorted(labels.items()):
+            one.labels.add(name=name, value=text)
         for timestamp, value in samples:
             one.samples.add(timestamp=timestamp, value=value)
     return bytes(request.SerializeToString())

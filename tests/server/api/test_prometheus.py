@@ -94,6 +94,113 @@ def test_annotations_stand_beside_the_data(api: Api) -> None:
     assert "might not be a counter" in reply["infos"][0]
 
 
+def test_a_limit_cuts_an_answer_and_says_so(api: Api) -> None:
+    """Vectors, matrices and raw samples; what fits is not touched."""
+    for asked in (
+        f"query?query=up&time={START + 9}",
+        f"query?query={quote('up[5s]')}&time={START + 9}",
+        f"query_range?query=up&start={START}&end={START + 9}&step=3",
+    ):
+        whole, cut = api.get(f"/api/v1/{asked}&limit=3").json(), api.get(f"/api/v1/{asked}&limit=2").json()
+        assert "warnings" not in whole
+        assert cut["warnings"] == ["results truncated due to limit"]
+        assert cut["data"]["result"] == whole["data"]["result"][:2]
+    assert len(api.data(f"/api/v1/query?query=1&time={START}&limit=1")["result"]) == 2
+
+
+def test_the_look_back_can_be_given(api: Api) -> None:
+    """Half a minute after the last sample it decides whether there is a value."""
+    asked = f"/api/v1/query?query={quote('count(up)')}&time={START + 89}"
+    assert api.data(asked)["result"][0]["value"] == [START + 89, "3"]
+    assert api.data(f"{asked}&lookback_delta=30s")["result"] == []
+    assert api.data(f"{asked}&lookback_delta=31s")["result"] != []
+    assert api.get(f"{asked}&lookback_delta=-1").json()["errorType"] == "bad_data"
+
+
+def test_statistics_are_given_when_asked_for(api: Api) -> None:
+    """As Prometheus names them."""
+    told = api.data(f"/api/v1/query?query={quote('rate(up[10s])')}&time={START + 20}&stats=all")["stats"]
+    # Ten samples of each of three series, and their values.
+    assert told["samples"] == {"totalQueryableSamples": 33, "peakSamples": 33}
+    assert 0 <= told["timings"]["evalTotalTime"] <= told["timings"]["execTotalTime"]
+    assert "stats" not in api.data("/api/v1/query?query=1")
+
+
+def test_an_answer_explains_how_it_was_found(api: Api) -> None:
+    """Its nodes, one inside the other, with time, series and points."""
+    asked = f"query={quote('sum by (job) (up) + on (job) up')}&start={START}&end={START + 9}&step=3"
+    told = api.data(f"/api/v1/query_range?{asked}&explain=1")["explain"]
+    assert told["node"] == "query"
+    (plus,) = told["parts"]
+    assert [plus["node"], *(part["node"] for part in plus["parts"])] == ["+ on (job)", "sum by (job)", "up"]
+    assert (plus["series"], plus["points"]) == (3, 12)
+    assert plus["milliseconds"] >= plus["parts"][0]["milliseconds"]
+    assert api.get("/api/v1/query?query=1&explain=yes").json()["errorType"] == "bad_data"
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown"),
+    [
+        ("sum by(job)(rate(x[5m]))/2", "sum by (job) (rate(x[5m])) / 2"),
+        ("x @ -5", "x @ -5"),
+        (" up ", "up"),
+    ],
+)
+def test_expressions_are_laid_out(api: Api, expression: str, shown: str) -> None:
+    """What the printer would change in meaning stays as it was."""
+    assert api.data(f"/api/v1/format_query?query={quote(expression)}") == shown
+
+
+def test_what_is_no_expression_is_not_laid_out(api: Api) -> None:
+    """The error is that of a query."""
+    for path in ("format_query", "parse_query"):
+        assert api.get(f"/api/v1/{path}?query=sum(").json()["errorType"] == "bad_data"
+        assert api.get(f"/api/v1/{path}").json()["errorType"] == "bad_data"
+
+
+def test_a_tree_has_every_part_of_its_expression(api: Api) -> None:
+    """As Prometheus names them."""
+
+    def tree(expression: str) -> Any:
+        return api.data("/api/v1/parse_query", f"query={quote(expression)}".encode())
+
+    selector = tree('x{a!="b"} offset 1m @ end()')
+    assert selector == {
+        "type": "vectorSelector", "name": "x", "offset": 60_000, "timestamp": None, "startOrEnd": "end",
+        "matchers": [{"name": "__name__", "value": "x", "type": "="}, {"name": "a", "value": "b", "type": "!="}],
+    }  # fmt: skip
+    call = tree("rate(x[5m] @ 2)")
+    assert (call["type"], call["func"]["name"], call["func"]["argTypes"]) == ("call", "rate", ["matrix"])
+    assert (call["args"][0]["range"], call["args"][0]["timestamp"]) == (300_000, 2000)
+    binary = tree("a / on (b) group_left (c) d")
+    matching = {"card": "many-to-one", "labels": ["b"], "on": True, "include": ["c"]}
+    assert (binary["op"], binary["matching"], binary["bool"]) == ("/", matching, False)
+    assert tree("a + on (b) fill (0) c")["matching"]["fillValues"] == {"lhs": 0.0, "rhs": 0.0}
+    assert tree("1 == bool 2")["matching"] is None
+    aggregation = tree("topk without (a) (3, -x)")
+    assert (aggregation["param"]["val"], aggregation["grouping"], aggregation["without"]) == ("3", ["a"], True)
+    assert aggregation["expr"]["type"] == "unaryExpr"
+    subquery = tree('count_values("v", x)[1h:5m] offset 1m')
+    assert (subquery["range"], subquery["step"], subquery["offset"]) == (3_600_000, 300_000, 60_000)
+    assert subquery["expr"]["param"] == {"type": "stringLiteral", "val": "v"}
+
+
+def test_federation_gives_the_newest_samples(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With their own times, once each; an empty instance where a series has none; stale and old ones not at all."""
+    monkeypatch.setattr("mirante.server.api.federate.now_ms", lambda: (START + 70) * 1000)
+    both = "match[]=" + quote('up{job="a"}') + "&match[]=" + quote('{job=~"a|b"}')
+    page = api.get(f"/federate?{both}")
+    assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert page.text == (
+        "# TYPE up untyped\n"
+        f'up{{instance="a:1",job="a"}} 59 {(START + 59) * 1000}\n'
+        f'up{{instance="b:1",job="b"}} 59 {(START + 59) * 1000}\n'
+    )
+    assert api.get("/federate").text == ""
+    refused = api.get(f"/federate?match[]={quote('sum(up)')}")
+    assert (refused.status, refused.text[:29]) == (400, 'invalid parameter "match[]": ')
+
+
 def test_series_labels_and_values(api: Api) -> None:
     """With any of several selectors, each series once, cut to the limit with a warning."""
     both = "match[]=" + quote('up{job=~"a|b"}') + "&match[]=" + quote('up{job="a"}')

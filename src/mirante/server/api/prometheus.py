@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -15,15 +16,19 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from mirante.errors import BadQueryError, BadRequestError
+from mirante.errors import BadRequestError
+from mirante.server.api import expressions
 from mirante.server.api.envelope import Handler, enveloped, success, success_json
+from mirante.server.api.expressions import expression_of
+from mirante.server.api.federate import Federation
 from mirante.server.api.parameters import Parameters, now_ms
+from mirante.server.api.remote_read import RemoteRead
 from mirante.server.api.runner import QueryRunner
+from mirante.server.api.selectors import selectors_of
 from mirante.server.api.targets import TargetLister, TargetsApi
+from mirante.server.api.telling import Telling, truncated
 from mirante.server.promql.encode import encode
 from mirante.server.promql.engine import Engine, Result
-from mirante.server.promql.parse import parse
-from mirante.server.promql.plan import Selector
 from mirante.server.store.api import Labels, Matcher, MetricReader, QueryBudget
 
 MAX_POINTS = 11_000
@@ -72,6 +77,9 @@ class PrometheusApi:
         api = [Route(f"/api/v1/{path}", enveloped(handler), methods=methods) for path, handler, methods in table]
         return [
             *api,
+            *expressions.routes(),
+            *Federation(self._engine, self._runner).routes(),
+            *RemoteRead(self._reader, self._runner).routes(),
             *self._targets.routes(),
             Route("/-/healthy", self.healthy, methods=["GET", "HEAD"]),
             Route("/-/ready", self.readiness, methods=["GET", "HEAD"]),
@@ -80,16 +88,15 @@ class PrometheusApi:
     async def query(self, request: Request) -> Response:
         """Evaluate an expression at one time."""
         given = await Parameters.of(request)
-        expression, at = _expression(given), given.time("time", now_ms())
-        data, warnings, infos = await self._runner.run(
-            request, lambda budget: _encoded(self._engine.instant(expression, at, budget)), _timeout(given)
+        expression, at, lookback = expression_of(given), given.time("time", now_ms()), _lookback(given)
+        return await self._evaluate(
+            request, given, lambda budget: self._engine.instant(expression, at, budget, lookback_ms=lookback)
         )
-        return success(data, warnings=warnings, infos=infos)
 
     async def query_range(self, request: Request) -> Response:
         """Evaluate an expression at every step of a range."""
         given = await Parameters.of(request)
-        expression, (start, end) = _expression(given), _required_range(given)
+        expression, (start, end), lookback = expression_of(given), _required_range(given), _lookback(given)
         step = given.duration("step")
         if step <= 0:
             raise BadRequestError(
@@ -101,9 +108,23 @@ class PrometheusApi:
                 f"exceeded maximum resolution of {MAX_POINTS:,} points per timeseries. "
                 "Try decreasing the query resolution (?step=XX)"
             )
-        data, warnings, infos = await self._runner.run(
-            request, lambda budget: _encoded(self._engine.range(expression, start, end, step, budget)), _timeout(given)
+        return await self._evaluate(
+            request,
+            given,
+            lambda budget: self._engine.range(expression, start, end, step, budget, lookback_ms=lookback),
         )
+
+    async def _evaluate(self, request: Request, given: Parameters, ask: Callable[[QueryBudget], Result]) -> Response:
+        limit, told = given.limit(), Telling.of(given)
+        asked = time.perf_counter()
+
+        def answer(budget: QueryBudget) -> tuple[bytes, Sequence[str], Sequence[str]]:
+            # On the query's own thread: writing a large answer takes as long as computing it.
+            told.begin(budget, asked)
+            result, more = truncated(ask(budget), limit)
+            return encode(result, told.end(budget)), [*result.warnings, *more], result.infos
+
+        data, warnings, infos = await self._runner.run(request, answer, _timeout(given))
         return success(data, warnings=warnings, infos=infos)
 
     async def series(self, request: Request) -> Response:
@@ -169,23 +190,18 @@ class PrometheusApi:
         return PlainTextResponse("Mirante is starting or stopping.\n", status_code=503, headers={"Retry-After": "1"})
 
 
-def _encoded(result: Result) -> tuple[bytes, Sequence[str], Sequence[str]]:
-    # On the query's own thread: writing a large answer takes as long as computing it.
-    return encode(result), result.warnings, result.infos
-
-
-def _expression(given: Parameters) -> str:
-    expression = given.text("query")
-    if not expression.strip():
-        raise BadRequestError('invalid parameter "query": it is missing or empty')
-    return expression
-
-
 def _timeout(given: Parameters) -> int | None:
     timeout = given.duration("timeout", 0)
     if timeout < 0:
         raise BadRequestError('invalid parameter "timeout": it must be above zero')
     return timeout or None
+
+
+def _lookback(given: Parameters) -> int | None:
+    lookback = given.duration("lookback_delta", 0)
+    if lookback < 0:
+        raise BadRequestError('invalid parameter "lookback_delta": it must be above zero')
+    return lookback or None
 
 
 def _required_range(given: Parameters) -> tuple[int, int]:
@@ -203,16 +219,7 @@ def _range(given: Parameters) -> tuple[int, int]:
 
 
 def _matchers(given: Parameters) -> list[Sequence[Matcher]]:
-    sets: list[Sequence[Matcher]] = []
-    for text in given.all("match[]"):
-        try:
-            plan = parse(text)
-        except BadQueryError as error:
-            raise BadRequestError(f'invalid parameter "match[]": {error}') from None
-        if not isinstance(plan, Selector):
-            raise BadRequestError(f'invalid parameter "match[]": "{text}" is no plain selector such as up{{job="x"}}')
-        sets.append(plan.matchers)
-    return sets
+    return [selector.matchers for selector in selectors_of(given)]
 
 
 def _limited(rows: Sequence[Any], limit: int | None) -> Response:

@@ -5,7 +5,8 @@ Source: Prometheus ``web/api/v1/json_codec.go`` and ``util/jsonutil``: values ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import orjson
@@ -18,15 +19,20 @@ from mirante.server.promql.matrix import Bools, Floats, Ints
 from mirante.server.store.api import Labels
 
 
-def encode(result: Result) -> bytes:
+def encode(result: Result, beside: Mapping[str, Any] | None = None) -> bytes:
     """The bytes of the ``data`` object of ``/api/v1/query`` and ``/api/v1/query_range``.
+
+    Args:
+        result: the answer.
+        beside: further members of the object, such as ``stats``.
 
     Example:
         >>> import numpy as np
         >>> encode(Result("scalar", [{}], np.array([1500]), np.array([[2.0]]), np.array([[True]])))
         b'{"resultType":"scalar","result":[1.500,"2"]}'
     """
-    return b"".join([b'{"resultType":"', result.type.encode(), b'","result":', *_body(result), b"}"])
+    more = [f',"{name}":'.encode() + orjson.dumps(value) for name, value in (beside or {}).items()]
+    return b"".join([b'{"resultType":"', result.type.encode(), b'","result":', *_body(result), *more, b"}"])
 
 
 def _body(result: Result) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from mirante.server.promql.evaluate import Evaluation
 from mirante.server.promql.leaf import Leaves, check
 from mirante.server.promql.matrix import NAME, Bools, Floats, Ints, Matrix, names_settled
 from mirante.server.promql.parse import FARTHEST, line_and_column, parse
-from mirante.server.promql.plan import Node, String, type_of
+from mirante.server.promql.plan import Node, Selector, String, type_of
 from mirante.server.promql.steps import Query, Steps
 from mirante.server.promql.windows import without_stale
 from mirante.server.store.api import Labels, MetricReader, QueryBudget, SampleBlock
@@ -115,6 +115,21 @@ class Engine:
             )
         steps = Steps(start_ms, step_ms, (end_ms - start_ms) // step_ms + 1)
         return self._run(expr, plan, self._query(start_ms, end_ms, step_ms, lookback_ms), steps, budget)
+
+    def newest(
+        self, selector: Selector, time_ms: int, budget: QueryBudget, *, lookback_ms: int | None = None
+    ) -> Iterator[tuple[Labels, int, float]]:
+        """Labels, time in milliseconds and value of the newest sample of every series that has a fresh one.
+
+        Raises:
+            QueryError: a limit of the budget was met.
+        """
+        query, steps = self._query(time_ms, time_ms, 0, lookback_ms), Steps(time_ms, 1, 1)
+        leaves = Leaves(self._reader, budget, query)
+        leaves.prepare(selector, steps)
+        found, times, points = leaves.newest(selector, steps)
+        for row in np.flatnonzero(points.present[:, 0]).tolist():
+            yield found.labels[row], int(times[row, 0]), float(points.values[row, 0])
 
     def _query(self, start: int, end: int, step: int, lookback: int | None) -> Query:
         if max(-start, end, step) > FARTHEST:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mirante.server.promql.aggregate import aggregate
 from mirante.server.promql.annotations import Annotations
+from mirante.server.promql.describe import described
 from mirante.server.promql.functions.table import SCALAR_FUNCTIONS, VECTOR_FUNCTIONS
 from mirante.server.promql.leaf import Leaves, check
 from mirante.server.promql.matching import scalar_operation, set_operation, vector_operation
@@ -52,6 +53,15 @@ class Evaluation:
 
     def vector(self, node: Node) -> Matrix:
         """Evaluates a node of type vector."""
+        trace = self.budget.trace
+        if trace is None:
+            return self._vector(node)
+        with trace.step(described(node)) as step:
+            found = self._vector(node)
+            step.series, step.points = found.values.shape[0], int(found.present.sum())
+        return found
+
+    def _vector(self, node: Node) -> Matrix:
         check(self.budget)
         if isinstance(node, Selector):
             return self.leaves.instant(node, self.steps)

@@ -147,6 +147,12 @@ class Leaves:
         points = self._last(selector, steps, lambda block, index: block.timestamps[index] / 1000)
         return Matrix(found.labels, *points).compact()
 
+    def newest(self, selector: Selector, steps: Steps) -> tuple[SeriesSet, Ints, Points]:
+        """The series, and at every step the time in milliseconds and the value of the newest sample."""
+        times = self._last(selector, steps, lambda block, index: block.timestamps[index].astype(np.float64))
+        points = self._last(selector, steps, lambda block, index: block.values[index])
+        return self.series(selector), times.values.astype(np.int64), points
+
     def _last(
         self,
         selector: Selector,
@@ -226,6 +232,7 @@ class Leaves:
 
     def _hold(self, count: int) -> None:
         self._held += count
+        self._budget.held = self._held
         if self._held > self._budget.max_samples:
             raise QueryLimitError(
                 f"the query would hold more than the limit of {self._budget.max_samples} samples in memory;"

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from mirante.server.trace import Trace
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -122,6 +124,8 @@ class QueryBudget:
         max_memory_bytes: what the engine may use for one read.
         query_id: names the query in the engine, so that it can be cancelled there.
         canceled: set by whoever gave up; the next read raises QueryCanceledError.
+        trace: where to note how the query is answered, or None.
+        held: samples and points that were held, for statistics.
     """
 
     deadline: float
@@ -130,6 +134,8 @@ class QueryBudget:
     max_memory_bytes: int = 1 << 30
     query_id: str = ""
     canceled: bool = False
+    trace: Trace | None = None
+    held: int = 0
 
 
 class MetricReader(Protocol):

@@ -13,6 +13,7 @@ from mirante._core.batches import BatchQueue, Send, Signal, delivering
 from mirante._core.fork import _tell
 from mirante._core.guard import REPORTER
 from mirante._core.spool import Spool
+from mirante._core.spool_slots import open_spool, record_of
 from mirante.errors import DeliveryError
 from mirante.testing.clock import FakeClock
 
@@ -189,6 +190,22 @@ def test_a_spool_that_is_full_costs_items_only(tmp_path: Path) -> None:
     queue.flush()
     queue.shutdown()
     assert queue.stats.dropped == {"spool_full": 1}
+
+
+def test_items_that_made_room_in_a_full_spool_are_counted(tmp_path: Path) -> None:
+    """The oldest, each of them, also those that an earlier process left."""
+    destination = Destination()
+    destination.error = DeliveryError("away")
+    left = open_spool(tmp_path, "some", 100)
+    assert left is not None
+    left.append([record_of(7, b"x" * 60)])
+    left.close()
+    queue = queue_of(destination, spool=lambda: open_spool(tmp_path, "some", 100))
+    queue.put(1)
+    queue.put(10**40)  # 49 bytes with the first and the framing
+    queue.flush()
+    assert (queue.stats.spooled, queue.stats.dropped) == (2, {"spool_full": 7})
+    queue.shutdown()
 
 
 def test_a_fault_in_one_round_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:

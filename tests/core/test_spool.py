@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from mirante._core.fork import _tell
 from mirante._core.lock import DirectoryLock
 from mirante._core.spool import Spool
 from mirante.errors import StoreBusyError, StoreError, StoreFullError
@@ -272,15 +273,61 @@ def test_refuses_when_full(tmp_path: Path) -> None:
 def test_drops_the_oldest_when_asked_to(sizes: list[int]) -> None:
     """It never takes more than its cap, keeps the newest records in order, and counts what it dropped."""
     with tempfile.TemporaryDirectory() as folder:
-        spool = Spool(Path(folder), max_bytes=200, when_full="drop_oldest")
+        spool = Spool(Path(folder), max_bytes=200, when_full="drop_oldest", weigh=len)
         records = [bytes([i]) * size for i, size in enumerate(sizes)]
         for record in records:
             spool.append([record])
             assert spool.waiting_bytes <= 200
         got = drain(spool)
         assert got == records[len(records) - len(got) :]
-        assert spool.stats.dropped_records == len(records) - len(got)
+        dropped = records[: len(records) - len(got)]
+        assert (spool.stats.dropped_records, spool.stats.dropped_weight) == (len(dropped), len(b"".join(dropped)))
         spool.close()
+
+
+def test_only_what_was_not_consumed_counts_as_dropped(tmp_path: Path) -> None:
+    """Of a segment that is half read, the other half."""
+    spool = Spool(tmp_path, max_bytes=200, segment_bytes=50, when_full="drop_oldest", weigh=len)
+    spool.append([b"a" * 10, b"b" * 12, b"c" * 14])
+    spool.commit(spool.read(max_records=1).end)
+    spool.append([b"d" * 120])
+    spool.append([b"e" * 10])
+    assert (spool.stats.dropped_records, spool.stats.dropped_weight) == (2, 26)
+    assert drain(spool) == [b"d" * 120, b"e" * 10]
+    spool.close()
+
+
+def test_a_forked_child_neither_uses_nor_holds_the_spool(tmp_path: Path) -> None:
+    """It is closed there, whatever the parent's threads were doing, and free for others once the parent lets go."""
+    spool = Spool(tmp_path)
+    spool.append([b"one"])
+    ready, done = os.pipe(), os.pipe()
+    with spool._lock:  # as another thread may hold it
+        child = os.fork()
+        if child == 0:  # pragma: no cover - in the child
+            code = 1
+            with suppress(BaseException):
+                with pytest.raises(StoreError, match="closed"):
+                    spool.append([b"two"])
+                spool.close()
+                code = 0
+            os.write(ready[1], b"x")
+            os.read(done[0], 1)
+            os._exit(code)
+    os.read(ready[0], 1)
+    with pytest.raises(StoreBusyError):
+        Spool(tmp_path)
+    assert drain(spool) == [b"one"]
+    spool.close()
+    again = Spool(tmp_path)
+    again.append([b"three"])
+    _tell()  # what the child did, where its coverage is seen
+    with pytest.raises(StoreError, match="closed"):
+        again.append([b"four"])
+    os.write(done[1], b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    for fd in (*ready, *done):
+        os.close(fd)
 
 
 def test_dropping_what_is_being_read_does_no_harm(tmp_path: Path) -> None:

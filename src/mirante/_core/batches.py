@@ -19,6 +19,7 @@ from mirante._core.fork import watch
 from mirante._core.guard import REPORTER
 from mirante._core.model import MetricFamily, Sample
 from mirante._core.spool import Spool
+from mirante._core.spool_slots import body_of, items_of, record_of
 from mirante.errors import DeliveryError, StoreError
 
 T = TypeVar("T")
@@ -376,19 +377,23 @@ class BatchQueue(Generic[T]):
         if self._spool is None:
             self.stats.drop(otherwise, body.items)
             return
+        lost = self._spool.stats.dropped_weight
         try:
-            self._spool.append([body.items.to_bytes(4, "big") + body.data])
+            self._spool.append([record_of(body.items, body.data)])
             self.stats.spooled += body.items
         except StoreError as error:
             self.stats.drop("spool_full", body.items)
             REPORTER.warn(self._where, f"{body.items} {self._signal.noun} were dropped: {error}")
+        if lost := self._spool.stats.dropped_weight - lost:
+            self.stats.drop("spool_full", lost)
+            REPORTER.warn(f"{self._signal.name} spool", f"it is full; the oldest {lost} {self._signal.noun} made room")
 
     def _replay(self, spool: Spool) -> None:
         while spool.waiting_records and self._due() and not (self._halt.is_set() and self._hurried()):
             try:
                 batch = spool.read(max_records=1)
                 for record in batch.records:
-                    if not self._attempt(_Body(record[4:], int.from_bytes(record[:4], "big"))):
+                    if not self._attempt(_Body(body_of(record), items_of(record))):
                         return
                 spool.commit(batch.end)
             except StoreError as error:

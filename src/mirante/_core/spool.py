@@ -10,13 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.fork import watch
 from mirante._core.lock import DirectoryLock
 from mirante._core.segments import MAX_RECORD, Cursor, Segment, frame, read_records
 from mirante.errors import StoreError, StoreFullError
@@ -44,11 +45,13 @@ class SpoolStats:
 
     Attributes:
         dropped_records: records that were dropped, oldest first, to stay below the size cap.
+        dropped_weight: what these count.
         torn_bytes: bytes of a half-written record that were cut off when the spool was opened.
         damaged_segments: segments whose rest could not be read and was skipped.
     """
 
     dropped_records: int = 0
+    dropped_weight: int = 0
     torn_bytes: int = 0
     damaged_segments: int = 0
 
@@ -61,6 +64,7 @@ class Spool:
         max_bytes: what it may take on disk.
         segment_bytes: a segment that has reached this size is followed by a new one.
         when_full: ``refuse`` new records with StoreFullError, or ``drop_oldest`` segments, counted in ``stats``.
+        weigh: what a record that is dropped so counts in ``stats.dropped_weight``; nothing when not given.
         fsync: 0 to force each append to the medium before it returns (appends at the same time share one), a number of
             seconds to do so at the first append or read after that time, None to leave it to the operating system. What
             was appended survives SIGKILL in every case, a power cut only when it was forced.
@@ -90,6 +94,7 @@ class Spool:
         max_bytes: int = 1 << 30,
         segment_bytes: int = 64 << 20,
         when_full: Literal["refuse", "drop_oldest"] = "refuse",
+        weigh: Callable[[bytes], int] | None = None,
         fsync: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -98,11 +103,10 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_bytes = min(segment_bytes, max(1, max_bytes // 4))
         self._drop_oldest = when_full == "drop_oldest"
+        self._weigh = weigh
         self._fsync = fsync
         self._clock = clock
-        self._lock = threading.Lock()
-        self._arrived = threading.Condition(self._lock)
-        self._sync_lock = threading.Lock()
+        self._make_locks()
         self._synced_at = clock.monotonic()
         self._closed = False
         self._fd = -1
@@ -119,6 +123,21 @@ class Spool:
             except BaseException:
                 self._owner.release()
                 raise
+        watch(self)
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._sync_lock = threading.Lock()
+
+    def after_fork(self) -> None:
+        """In a forked child it is closed: the spool is the parent's."""
+        self._make_locks()  # the parent's threads may have held the others
+        self._closed = True
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        self._cursor.close()
 
     def _recover(self) -> None:
         after = 0
@@ -194,12 +213,24 @@ class Spool:
                 oldest = self._segments[0]
                 used -= oldest.size
                 until = self._end_of(0)
-                self.stats.dropped_records += until - max(oldest.first, self._cursor.committed)
+                self._count_dropped(oldest, until)
                 self._advance(until)
         if used + needed > self._max_bytes:
             raise StoreFullError(
                 f"{self._directory} holds {used} of {self._max_bytes} bytes, no room for {needed} more"
             )
+
+    def _count_dropped(self, segment: Segment, until: int) -> None:
+        """Count what is lost with the oldest segment: all of it that was not consumed."""
+        first = max(segment.first, self._cursor.committed)
+        self.stats.dropped_records += until - first
+        if self._weigh is not None and segment.size:
+            fd, at, size = self._open_oldest()
+            try:
+                records, _, _ = read_records(fd, at, size, size, until - first)
+            finally:
+                os.close(fd)
+            self.stats.dropped_weight += sum(map(self._weigh, records))
 
     def _write(self, block: bytes) -> None:
         if self._fd < 0 or self._segments[-1].size >= self._segment_bytes:
@@ -236,8 +267,8 @@ class Spool:
         if self._fd >= 0:
             if self._fsync is not None:
                 os.fsync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1  # in this order: a fork in between must not close another's descriptor
+            os.close(fd)
 
     def _force(self, position: int) -> None:
         """Bring what was appended to the medium, if that is due."""

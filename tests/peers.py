@@ -121,8 +121,11 @@ def running(
 
 @contextmanager
 def mirante(folder: Path, *flags: str, port: int | None = None) -> Iterator[Peer]:
-    """A real ``mirante serve`` with its data below ``folder``."""
+    """A real ``mirante serve`` with its data below ``folder``; OTLP's own ports only where flags ask for them."""
     port = port or free_port()
-    command = [sys.executable, "-m", "mirante", "serve", "--data", str(folder / "data"), "--port", str(port), *flags]
+    command = [sys.executable, "-m", "mirante", "serve", "--data", str(folder / "data"), "--port", str(port)]
+    for flag in ("--otlp-grpc-port", "--otlp-http-port"):  # or tests would fight over the usual ones
+        command += [] if flag in flags else [flag, "off"]
+    command += flags
     with running(command, f"http://127.0.0.1:{port}", "/-/ready", folder / "mirante.log") as peer:
         yield peer

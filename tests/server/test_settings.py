@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mirante.config import resolve
+from mirante.errors import ConfigError
 from mirante.server.settings import ServerSettings
 
 
@@ -34,3 +37,26 @@ def test_every_setting_can_come_from_the_file(tmp_path: Path) -> None:
     got = resolve(ServerSettings, environ={}, file=file)
     assert (got.port, got.log_level, got.host_metrics) == (9000, "error", False)
     assert (got.query.timeout, got.query.max_samples) == (5.0, 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "port"), [("AUTO", "auto"), (False, "off"), ("off", "off"), (4317, "4317"), ("0", "0")]
+)
+def test_ports_of_otlp(given: object, port: str) -> None:
+    """A number, or whether the usual one is taken."""
+    assert resolve(ServerSettings, code={"otlp.grpc_port": given}, environ={}).otlp.grpc_port == port
+
+
+@pytest.mark.parametrize("given", ["", "none", True, -1, 70_000])
+def test_what_is_no_port_of_otlp(given: object) -> None:
+    """The error says what may be said."""
+    with pytest.raises(ConfigError, match="expected auto, off, a TCP port from 1 to 65535, or 0 for any free one"):
+        resolve(ServerSettings, code={"otlp.http_port": given}, environ={})
+
+
+@pytest.mark.parametrize("given", ["host.name, cloud.region,", ["host.name", "cloud.region"]])
+def test_promoted_attributes(given: object) -> None:
+    """Names separated by commas, or a list."""
+    settings = resolve(ServerSettings, code={"otlp.promote_resource_attributes": given}, environ={})
+    assert settings.otlp.promoted() == ("host.name", "cloud.region")
+    assert ServerSettings().otlp.promoted() == ()

@@ -32,6 +32,7 @@ from mirante.server.ingest import routes as ingest
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds
 from mirante.server.ingest.push_groups import PushGroups
+from mirante.server.otlp_ports import OtlpPorts
 from mirante.server.promql.engine import Engine as PromqlEngine
 from mirante.server.reload import Commit, Reloading
 from mirante.server.scrape.config import read_config
@@ -61,9 +62,9 @@ def serve(settings: ServerSettings) -> None:
     config = scrape_config(settings)
     listener = http.bind(settings.host, settings.port)
     port = listener.getsockname()[1]
-    with listener, Server(settings, config, port) as server:
+    with listener, OtlpPorts(settings.host, settings.otlp) as otlp, Server(settings, config, port) as server:
         gc.freeze()  # what has been loaded stays: the collector need not look at it again
-        uvloop.run(server.run(listener))
+        uvloop.run(server.run(listener, otlp))
 
 
 def scrape_config(settings: ServerSettings) -> PrometheusConfig:
@@ -131,7 +132,7 @@ class Server:
             routes=[
                 *prometheus.routes(),
                 *self._reloading.routes(),
-                *ingest.routes(log_of_senders, counts=received),
+                *ingest.routes(log_of_senders, counts=received, promoted=settings.otlp.promoted()),
                 *pushgateway.routes(pushed, Bounds(), received),
                 *telemetry.routes(),
                 *login.routes(self._access, secure=self._certificate is not None),
@@ -145,12 +146,13 @@ class Server:
             ],
         )
 
-    async def run(self, listener: socket.socket) -> None:
+    async def run(self, listener: socket.socket, otlp: OtlpPorts) -> None:
         """Serve until a signal to stop."""
         host, port = listener.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
         async def started() -> None:
+            await otlp.start(self.app, Bounds().max_body, self._certificate)
             await self._scraper.start()
             self._ready = True
             scheme = "https" if self._certificate else "http"
@@ -161,8 +163,9 @@ class Server:
             elif not loopback(host):
                 log.warning("anybody who reaches %s may read and write: --auth off was given", address)
 
-        await http.run(self.app, listener, started, self._reloading.on_signal, self._certificate)
+        await http.run(self.app, [listener, *otlp.sockets], started, self._reloading.on_signal, self._certificate)
         self._ready = False
+        await otlp.stop()
         await self._scraper.stop()
 
     def _prepare_scrape(self) -> Commit:

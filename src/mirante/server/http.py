@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +41,8 @@ class Certificate(NamedTuple):
             raise ConfigError(f"tls_cert: {files} cannot be used: {error.strerror or error}", key="tls_cert") from None
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not yet listening; port 0 takes any free one.
+def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
+    """A socket bound to the address and listening; port 0 takes any free one, ``flag`` is what chooses another.
 
     Raises:
         ListenError: it is in use, not allowed, or no address of this machine.
@@ -61,7 +61,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        hint = "; stop what uses it, or choose another --port" if error.errno == 98 else ""  # EADDRINUSE
+        hint = f"; stop what uses it, or choose another {flag}" if error.errno == 98 else ""  # EADDRINUSE
         raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}{hint}") from None
     listener.setblocking(False)
     return listener
@@ -88,7 +88,7 @@ class _Uvicorn(uvicorn.Server):
 
 async def run(
     app: ASGIApp,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     started: Callable[[], Awaitable[None]],
     hung_up: Callable[[], Awaitable[None]],
     certificate: Certificate | None = None,
@@ -97,7 +97,7 @@ async def run(
 
     Args:
         app: what answers; its lifespan is not used.
-        listener: from ``bind``.
+        listeners: from ``bind``.
         started: awaited when requests are being taken.
         hung_up: awaited on SIGHUP.
         certificate: to speak TLS with; HTTP without it.
@@ -134,7 +134,7 @@ async def run(
         task.add_done_callback(under_way.discard)
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    await server.serve([listener])
+    await server.serve(list(listeners))
 
 
 async def _awaited(call: Callable[[], Awaitable[None]]) -> None:

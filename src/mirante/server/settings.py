@@ -65,6 +65,46 @@ class LimitSettings:
     series: int = setting(0, "Series of the last hour or two; 0 for any.", parse=whole(0))
 
 
+def _otlp_port(value: object) -> str:
+    text = "off" if value is False else str(value).strip().lower()
+    if text in {"auto", "off"}:
+        return text
+    try:
+        return str(_port(value))
+    except ValueError:
+        raise ValueError("expected auto, off, a TCP port from 1 to 65535, or 0 for any free one") from None
+
+
+def _names(value: object) -> str:
+    names = value if isinstance(value, list) else str(value).split(",")
+    return ",".join(filter(None, (str(name).strip() for name in names)))
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """How OpenTelemetry's protocol is taken."""
+
+    grpc_port: str = setting(
+        "auto",
+        "TCP port of OTLP/gRPC: a number (0 for any free one), `off`, or `auto`, which is 4317 unless it is taken.",
+        parse=_otlp_port,
+    )
+    http_port: str = setting(
+        "auto",
+        "One more TCP port for OTLP/HTTP: a number (0 for any free one), `off`, or `auto`: 4318 unless it is taken.",
+        parse=_otlp_port,
+    )
+    promote_resource_attributes: str = setting(
+        "",
+        "Resource attributes that become labels of every metric besides `job` and `instance`, separated by commas.",
+        parse=_names,
+    )
+
+    def promoted(self) -> tuple[str, ...]:
+        """The attributes' names."""
+        return tuple(filter(None, self.promote_resource_attributes.split(",")))
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Everything that ``mirante serve`` can be told."""
@@ -87,5 +127,6 @@ class ServerSettings:
     )
     tls_cert: Path | None = setting(None, "Certificate chain (PEM) with which to speak TLS.")
     tls_key: Path | None = setting(None, "Its private key (PEM), where it is not in the same file.")
+    otlp: OtlpSettings = OtlpSettings()
     limits: LimitSettings = LimitSettings()
     query: QuerySettings = QuerySettings()

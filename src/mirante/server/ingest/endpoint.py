@@ -53,41 +53,48 @@ class Endpoint:
         self._receive = receive
         self._refused = refused
         self._limit = bounds.max_body
+        self._in_flight = bounds.in_flight
         self._counts = counts
 
     async def handle(self, http: HttpRequest) -> Response:
         """Answer one request."""
         request = head(http)
+        parts: list[bytes] = []
+        wait: int | None = None
         try:
-            request = request._replace(body=await self._body(http))
+            await self._read(http, parts)
+            request = request._replace(body=b"".join(parts))
             reply = await run_in_threadpool(self._receive, request)
         except Refusal as error:
+            wait = error.retry_after
             reply = self._refused(request, error.status, error.sentence)
         except StoreFullError as error:
             reply = self._unavailable(request, f"There is no room to store it: {error}.")
         except StoreError as error:
             reply = self._unavailable(request, f"It cannot be stored now: {error}.")
+        finally:
+            self._in_flight.release(sum(map(len, parts)))
         self._counts.request(self._name, reply.status)
-        extra = {"Retry-After": str(RETRY_AFTER)} if reply.status == 503 else {}
-        headers = {**reply.headers, **extra}
+        headers = dict(reply.headers)
+        if reply.status == 503 or wait is not None:
+            headers["Retry-After"] = str(wait or RETRY_AFTER)
         return Response(reply.body, reply.status, media_type=reply.content_type or None, headers=headers)
 
     def _unavailable(self, request: Request, sentence: str) -> Reply:
         return self._refused(request, 503, sentence)
 
-    async def _body(self, http: HttpRequest) -> bytes:
+    async def _read(self, http: HttpRequest, parts: list[bytes]) -> None:
         """The packed body; unpacked it can only be larger, so its limit holds here too."""
-        parts: list[bytes] = []
         size = 0
         try:
             async for part in http.stream():
                 size += len(part)
                 if size > self._limit:
                     raise Refusal(413, f"The body has more than {self._limit} bytes; send smaller requests.")
+                self._in_flight.take(len(part))
                 parts.append(part)
         except ClientDisconnect:
             raise Refusal(400, "The connection was closed before the body was complete.") from None
-        return b"".join(parts)
 
 
 def plain(_: Request, status: int, sentence: str) -> Reply:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -64,18 +66,49 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
 
+class InFlight:
+    """What all requests that are being read or stored hold at once.
+
+    Args:
+        most: bytes, as they came; no less than the largest body.
+    """
+
+    def __init__(self, most: int = 512 << 20) -> None:
+        self._most = most
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more.
+
+        Raises:
+            Refusal: 429, there are too many of others.
+        """
+        with self._lock:
+            if self._held + size > self._most:
+                raise Refusal(429, "More is coming in than can be stored; send it again later.", retry_after=1)
+            self._held += size
+
+    def release(self, size: int) -> None:
+        """They are stored, or refused."""
+        with self._lock:
+            self._held -= size
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What is taken in.
 
     Attributes:
         max_body: bytes of a body, unpacked.
+        in_flight: what all receivers with these bounds hold at once.
         past: seconds that a timestamp may lie back (the time that data is kept), or None for any since 1970.
         future: seconds that a timestamp may lie ahead, for clocks that go fast.
         clock: what time it is.
     """
 
     max_body: int = 64 << 20
+    in_flight: InFlight = field(default_factory=InFlight)
     past: float | None = None
     future: float = 3600.0
     clock: Clock = SYSTEM_CLOCK
@@ -88,7 +121,7 @@ class Bounds:
 
 
 def unpack(request: Request, max_body: int) -> bytes:
-    """The body without its content encoding: gzip, zstd, snappy (the block format) or none.
+    """The body without its content encoding: gzip, deflate, zstd, snappy (the block format) or none.
 
     Raises:
         Refusal: 415 for another encoding, 413 when it is too large, 400 when it is not what the header says.
@@ -96,7 +129,7 @@ def unpack(request: Request, max_body: int) -> bytes:
     encoding = request.content_encoding.strip().lower()
     unpacker = _UNPACKERS.get(encoding)
     if unpacker is None:
-        raise Refusal(415, f"The content encoding {encoding!r} is not one of gzip, zstd, snappy and identity.")
+        raise Refusal(415, f"The content encoding {encoding!r} is not one of gzip, deflate, zstd, snappy and identity.")
     try:
         body = unpacker(request.body, max_body)
     except (cramjam.DecompressionError, zlib.error, EOFError) as error:
@@ -106,11 +139,11 @@ def unpack(request: Request, max_body: int) -> bytes:
     return body
 
 
-def _gunzip(packed: bytes, limit: int) -> bytes | None:
+def _inflate(packed: bytes, limit: int, *, wbits: int) -> bytes | None:
     parts: list[bytes] = []
     left = limit
     while packed:  # a gzip body may have several members
-        member = zlib.decompressobj(wbits=31)
+        member = zlib.decompressobj(wbits=wbits)
         parts.append(member.decompress(packed, left + 1))
         left -= len(parts[-1])
         if left < 0:
@@ -122,14 +155,20 @@ def _gunzip(packed: bytes, limit: int) -> bytes | None:
 
 
 def _unzstd(packed: bytes, limit: int) -> bytes | None:
-    room = bytearray(limit + 1)
-    try:
-        size = cramjam.zstd.decompress_into(packed, room)
-    except cramjam.DecompressionError as error:
-        if "write whole buffer" not in str(error):
-            raise
-        return None
-    return bytes(memoryview(room)[:size])
+    size = min(limit, max(1 << 16, 8 * len(packed)))  # most bodies fit; room for the largest would be cleared each time
+    while True:
+        room = bytearray(size + 1)
+        try:
+            used = cramjam.zstd.decompress_into(packed, room)
+        except cramjam.DecompressionError as error:
+            if "write whole buffer" not in str(error):
+                raise
+            used = size + 1
+        if used <= size:
+            return bytes(memoryview(room)[:used])
+        if size >= limit:
+            return None
+        size = min(limit, 8 * size)
 
 
 def _unsnappy(packed: bytes, limit: int) -> bytes | None:
@@ -141,7 +180,8 @@ def _unsnappy(packed: bytes, limit: int) -> bytes | None:
 _UNPACKERS: dict[str, Callable[[bytes, int], bytes | None]] = {
     "": lambda body, _: body,
     "identity": lambda body, _: body,
-    "gzip": _gunzip,
+    "gzip": partial(_inflate, wbits=31),
+    "deflate": partial(_inflate, wbits=15),
     "zstd": _unzstd,
     "snappy": _unsnappy,
 }

@@ -27,7 +27,7 @@ from mirante.server.store.protos import Parsed
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
 # google.rpc.Code, as far as it is needed.
-_CODES = {400: 3, 413: 8, 415: 3, 503: 14}
+_CODES = {400: 3, 413: 8, 415: 3, 429: 8, 503: 14}
 
 _MOST_GROWTH = 4
 """How many times the largest body what is made of one may be: a series says again what it has in common with others."""

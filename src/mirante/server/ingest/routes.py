@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from starlette.routing import Route
 
 from mirante.server.ingest.counts import IngestCounts
@@ -16,13 +18,16 @@ from mirante.server.ingest.remote_write import RemoteWriteReceiver
 from mirante.server.store.api import BodyLog
 
 
-def routes(log: BodyLog, bounds: Bounds | None = None, counts: IngestCounts | None = None) -> list[Route]:
+def routes(
+    log: BodyLog, bounds: Bounds | None = None, counts: IngestCounts | None = None, promoted: Collection[str] = ()
+) -> list[Route]:
     """``/api/v1/write``, ``/v1/{metrics,traces,logs}`` and the paths of other systems' senders.
 
     Args:
         log: where checked bodies go.
         bounds: sizes and times that are acceptable.
         counts: the receivers' own metrics.
+        promoted: OpenTelemetry's resource attributes that become labels of every series.
     """
     bounds, counts = bounds or Bounds(), counts or IngestCounts()
     remote_write = RemoteWriteReceiver(log, bounds, counts)
@@ -34,7 +39,7 @@ def routes(log: BodyLog, bounds: Bounds | None = None, counts: IngestCounts | No
         )
     ]
     for signal in SIGNALS:
-        receiver = OtlpReceiver(signal, log, bounds, counts)
+        receiver = OtlpReceiver(signal, log, bounds, counts, promoted)
         endpoint = Endpoint(f"otlp_{signal}", receiver.receive, refuse, bounds, counts)
         made.append(Route(f"/v1/{signal}", endpoint.handle, methods=["POST"]))
         if signal == "logs":  # where Loki takes them

@@ -54,7 +54,7 @@ def _table(table: type, *, flags: bool) -> list[str]:
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in entries(table):
         shown = str(row.default).lower() if row.type is bool else row.default
-        default = "" if row.default in {None, ""} else f"`{shown}`"
+        default = "" if row.default in {None, "", ()} else f"`{shown}`"
         names = ", ".join(f"`{name.name}`" for name in row.env)
         cells = [f"`{row.key}`", *([f"`{row.flag}`"] if flags else []), names, default, row.help]
         lines.append(f"| {' | '.join(cells)} |")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from mirante.config import one_of, seconds, setting, whole
+from mirante.config import EnvName, one_of, seconds, setting, whole
+from mirante.formats.size import parse_size
 
 
 def _port(value: object) -> int:
@@ -63,6 +67,104 @@ class LimitSettings:
     spans_per_second: float = setting(0.0, "Spans a second; 0 for any.", parse=_rate)
     log_records_per_second: float = setting(0.0, "Log records a second; 0 for any.", parse=_rate)
     series: int = setting(0, "Series of the last hour or two; 0 for any.", parse=whole(0))
+
+
+class PatternRetention(NamedTuple):
+    """How long the metrics of some names are kept.
+
+    Attributes:
+        pattern: a regular expression for the whole name.
+        seconds: how long, 0 for ever.
+    """
+
+    pattern: str
+    seconds: float
+
+
+def _kept(value: object) -> float:
+    number = seconds(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError("expected a duration such as 30d, or 0 for ever")
+    return number
+
+
+def _days(value: object) -> float:
+    return _kept(float(str(value)) * 86_400)
+
+
+def _patterns(value: object) -> tuple[PatternRetention, ...]:
+    texts = value.split() if isinstance(value, str) else value
+    if not isinstance(texts, Iterable):
+        raise ValueError("expected a list such as ['debug_.*=1d', 'slo_.*=400d']")
+    return tuple(map(_pattern, texts))
+
+
+def _pattern(text: object) -> PatternRetention:
+    if isinstance(text, PatternRetention):
+        return text
+    pattern, equals, duration = str(text).rpartition("=")
+    if not equals or not pattern:
+        raise ValueError(f"{text!r} is no pattern=duration, such as debug_.*=1d")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    return PatternRetention(pattern, _kept(duration))
+
+
+def _size(value: object) -> int:
+    return parse_size(str(value)) if not isinstance(value, bool) else whole(0)(value)
+
+
+def _reserve(value: object) -> str:
+    text = str(value).strip()
+    if text.endswith("%"):
+        if not 0 <= float(text[:-1]) < 100:
+            raise ValueError("expected a share below 100%")
+    elif text != "auto":
+        parse_size(text)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long data is kept; what is older is dropped by whole days (UTC)."""
+
+    metrics: float = setting(
+        30 * 86_400.0,
+        "How long metrics are kept, 30 days unless said otherwise; 0 for ever.",
+        parse=_kept,
+        env=(EnvName("PROMETHEUS_RETENTION_DAYS", _days),),
+    )
+    logs: float = setting(
+        14 * 86_400.0, "How long log records are kept, 14 days unless said otherwise; 0 for ever.", parse=_kept
+    )
+    traces: float = setting(
+        7 * 86_400.0, "How long spans are kept, 7 days unless said otherwise; 0 for ever.", parse=_kept
+    )
+    metric_patterns: tuple[PatternRetention, ...] = setting(
+        (),
+        "Other times for metrics whose whole name matches, as `pattern=duration`, separated by blanks; the first that "
+        "matches counts.",
+        parse=_patterns,
+    )
+    size: int = setting(
+        0,
+        "What the whole store may take on disk, such as 50GB: beyond it the oldest is dropped; 0 for any.",
+        parse=_size,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """Backups that the server makes by itself."""
+
+    directory: Path | None = setting(None, "Folder for backups; `backups` in the data directory when not given.")
+    every: float = setting(0.0, "Time between two backups, such as 1d; 0 for none.", parse=_kept)
+    keep: int = setting(7, "How many backups are kept; the oldest beyond that are removed.", parse=_positive)
+    files: str = setting(
+        "", "More files and folders for every backup, separated by colons; the server's own configuration is in anyway."
+    )
 
 
 def _otlp_port(value: object) -> str:
@@ -127,6 +229,17 @@ class ServerSettings:
     )
     tls_cert: Path | None = setting(None, "Certificate chain (PEM) with which to speak TLS.")
     tls_key: Path | None = setting(None, "Its private key (PEM), where it is not in the same file.")
+    admin_api: bool = setting(
+        False, "Allow what removes data over HTTP: deleting series, log records and spans, and changing the retention."
+    )
+    min_free_disk: str = setting(
+        "auto",
+        "Free disk space below which nothing is taken in any more: a size, a share such as `5%`, or `auto`, which is "
+        "5 % of the disk and 1 GiB at most.",
+        parse=_reserve,
+    )
+    retention: RetentionSettings = RetentionSettings()
+    backup: BackupSettings = BackupSettings()
     otlp: OtlpSettings = OtlpSettings()
     limits: LimitSettings = LimitSettings()
     query: QuerySettings = QuerySettings()

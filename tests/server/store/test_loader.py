@@ -90,8 +90,8 @@ def test_small_groups_are_gathered(tmp_path: Path) -> None:
 def test_refuses_without_room(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Below the disk's reserve, and beyond the log's cap, bodies are refused and the sender knows."""
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "_free_bytes", lambda _: 100)
-        with pytest.raises(StoreFullError, match="bytes are free on the disk"):
+        patch.setattr(writer, "free_bytes", lambda _: 100)
+        with pytest.raises(StoreFullError, match="100 B are free on the disk of .*min_free_disk"):
             fresh.log.append("remote_write", [body("refused")])
     fresh.write("remote_write", body("refused"))
     assert count(fresh, "refused") == 1

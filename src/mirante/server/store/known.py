@@ -37,3 +37,9 @@ class KnownSeries:
         )
         self._day = int(now // _DAY)
         self._since = now - self._MARGIN
+
+    def reset(self) -> None:
+        """Forget everything and take over what the table has now: rows were removed from it."""
+        self._since = 0.0
+        self._day = -1
+        self.refresh()

@@ -56,6 +56,12 @@ class Loader:
         interval: seconds between the starts of two groups, as long as less than a group's bytes wait: every insert has
             its price, whatever its size.
         clock: tells the time between groups.
+
+    Attributes:
+        stream: which stream.
+        spool: its log.
+        stats: counts since the start.
+        idle: held while a group is being inserted; whoever holds it keeps the loader from inserting.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Loader:
         self._interval = interval
         self._clock = clock
         self._hurry = threading.Event()
+        self.idle = threading.Lock()
         self._stop = threading.Event()
         self._committed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"mirante-load-{stream}", daemon=True)
@@ -126,10 +133,11 @@ class Loader:
         batch = self.spool.read(self._group_bytes)
         if not batch.records:
             return
-        self._load(batch.first, batch.records)
-        self.spool.commit(batch.end)
-        if self._after_load is not None:
-            self._after_load()
+        with self.idle:
+            self._load(batch.first, batch.records)
+            self.spool.commit(batch.end)
+            if self._after_load is not None:
+                self._after_load()
         with self._committed:
             self._committed.notify_all()
 

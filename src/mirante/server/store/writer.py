@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mirante._core.model import MetricFamily, Sample
 from mirante._core.spool import Spool
 from mirante.errors import StoreFullError
+from mirante.formats.size import format_size
 from mirante.server.store.api import Stream
 from mirante.server.store.client import Engine
 from mirante.server.store.known import KnownSeries
@@ -75,11 +77,22 @@ class LogWriter:
             StoreFullError: no room.
             StoreError: the disk failed, or after ``close``.
         """
-        if _free_bytes(self._directory) < self._options.reserve_bytes:
+        free = free_bytes(self._directory)
+        if free < self._options.reserve_bytes:
+            reserve = format_size(self._options.reserve_bytes)
             raise StoreFullError(
-                f"less than {self._options.reserve_bytes} bytes are free on the disk of {self._directory}"
+                f"{format_size(free)} are free on the disk of {self._directory}, and {reserve} are kept in reserve"
+                " (min_free_disk): free some space, or keep data for a shorter time"
             )
         self._loaders[stream].spool.append(bodies)
+
+    @contextmanager
+    def paused(self) -> Iterator[KnownSeries]:
+        """Insert nothing while the block runs (bodies are taken all the same); gives what is known of series."""
+        with ExitStack() as held:
+            for loader in self._loaders.values():
+                held.enter_context(loader.idle)
+            yield self._known
 
     def wait_until_loaded(self, timeout: float | None = None) -> bool:
         """Load what was appended before this call without waiting for more; false when it took longer than that."""
@@ -106,7 +119,8 @@ class LogWriter:
             yield MetricFamily(f"mirante_store_{name}", kind, text, unit, tuple(samples))
 
 
-def _free_bytes(directory: Path) -> int:
+def free_bytes(directory: Path) -> int:
+    """What this process may still write on the disk of that folder."""
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize
 

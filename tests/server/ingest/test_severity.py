@@ -19,9 +19,10 @@ def test_names(level: str, number: int) -> None:
 
 
 def test_fields() -> None:
-    """The first known field with a text counts, whatever its case."""
+    """The first known field with a text counts, in any of the usual spellings."""
     assert of_fields({"SEVERITY": "warn", "Level": "error"}) == Severity(17, "error")
     assert of_fields({"level": 30, "lvl": "", "severity": "info"}) == Severity(9, "info")
+    assert of_fields({"SeverityText": "err"}) == Severity(17, "err")
     assert of_fields({"message": "error"}) == UNKNOWN
 
 

@@ -20,6 +20,12 @@ _SERVICE_NAMES = (
 )
 
 
+_IDS = {
+    **dict.fromkeys(("trace_id", "traceid", "traceID", "traceId"), (0, 16)),
+    **dict.fromkeys(("span_id", "spanid", "spanID", "spanId"), (1, 8)),
+}
+
+
 class LogRecord(NamedTuple):
     """One record.
 
@@ -67,14 +73,18 @@ def resource_of(labels: Mapping[str, str]) -> bytes:
 
 
 def trace_ids(fields: dict[str, object]) -> tuple[bytes, bytes]:
-    """Take the ids of trace and span out of a record's fields, where they are such ids in hexadecimal."""
-    found = []
-    for names, size in ((("trace_id", "traceid", "traceID", "traceId"), 16), (("span_id", "spanId"), 8)):
-        ids = {name: _id(fields.get(name), size) for name in names}
-        name = next((name for name, raw in ids.items() if raw), "")
-        if name:
+    """Take the ids of trace and span out of a record's fields, where they are such ids in hexadecimal.
+
+    Example:
+        >>> fields = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "none"}
+        >>> trace_ids(fields)[1], fields
+        (b'', {'span_id': 'none'})
+    """
+    found = [b"", b""]
+    for name, (place, size) in _IDS.items():
+        if name in fields and not found[place] and (raw := _id(fields[name], size)):
+            found[place] = raw
             del fields[name]
-        found.append(ids.get(name, b""))
     return found[0], found[1]
 
 

@@ -26,8 +26,8 @@ class Severity(NamedTuple):
 
 UNKNOWN = Severity()
 
-LEVEL_FIELDS = ("detected_level", "level", "severity", "severity_text", "severitytext", "lvl", "log.level", "loglevel")
-"""Fields that hold a level, in lower case; the first one counts."""
+LEVEL_FIELDS = ("detected_level", "level", "severity", "severity_text", "lvl", "log.level", "loglevel")
+"""Fields that hold a level, also in capitals; the first one counts."""
 
 _NUMBERS = {
     **dict.fromkeys(("trace", "trc", "verbose"), 1),
@@ -38,6 +38,11 @@ _NUMBERS = {
     **dict.fromkeys(("error", "err"), 17),
     "alert": 19,
     **dict.fromkeys(("critical", "crit", "fatal", "panic", "emerg", "emergency"), 21),
+}
+_RANKS = {
+    spelling: rank
+    for rank, name in enumerate(LEVEL_FIELDS)
+    for spelling in (name, name.upper(), name.capitalize(), name.title(), name.title().replace("_", ""))
 }
 _WORDS = "|".join(sorted(_NUMBERS, key=len, reverse=True))
 # In prose a level's word says nothing ("no error was found"): it counts in capitals, in brackets and before a colon.
@@ -63,9 +68,9 @@ def of_fields(fields: Mapping[str, object]) -> Severity:
         >>> of_fields({"Level": "error", "code": 7})
         Severity(number=17, text='error')
     """
-    lowered = {name.lower(): value for name, value in fields.items()}
-    for name in LEVEL_FIELDS:
-        value = lowered.get(name)
+    ranked = [(rank, name) for name in fields if (rank := _RANKS.get(name)) is not None]
+    for _, name in sorted(ranked):
+        value = fields[name]
         if isinstance(value, str) and value:
             return named(value)
     return UNKNOWN

@@ -18,7 +18,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     (),
     ("serve",),
     ("import",),
-    ("token", "create"),
+    ("query",), ("token", "create"),
     ("token", "list"),
     ("token", "revoke"),
 )

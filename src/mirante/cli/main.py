@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mirante.cli import check, import_, serve, token
+from mirante.cli import check, import_, query, serve, token
 from mirante.errors import ConfigError, MiranteError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("serve")(serve.command)
 app.add_typer(check.app, name="check")
 app.add_typer(token.app, name="token")
 app.command("import")(import_.command)
+app.command("query")(query.command)
 
 
 def _print_version(wanted: bool) -> None:

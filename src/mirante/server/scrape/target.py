@@ -52,7 +52,7 @@ class Target:
 
 
 def discovered_labels(found: Mapping[str, str], job: ScrapeJob) -> dict[str, str]:
-    """What discovery found, with the job's settings as labels wherever it did not set them."""
+    """What discovery found, with the job's settings as labels wherever it did not set them; an empty label is none."""
     defaults = {
         "job": job.name,
         "__scrape_interval__": format_duration(job.interval),
@@ -61,7 +61,7 @@ def discovered_labels(found: Mapping[str, str], job: ScrapeJob) -> dict[str, str
         "__scheme__": job.scheme,
         **{_PARAM + name: values[0] for name, values in job.params if values},
     }
-    return {**defaults, **found}
+    return {**defaults, **{name: value for name, value in found.items() if value}}
 
 
 def make_target(discovered: Mapping[str, str], job: ScrapeJob) -> Target | None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import cramjam
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante.server.store.tables import Signal
 
 
 class Request(NamedTuple):
@@ -102,21 +103,23 @@ class Bounds:
     Attributes:
         max_body: bytes of a body, unpacked.
         in_flight: what all receivers with these bounds hold at once.
-        past: seconds that a timestamp may lie back (the time that data is kept), or None for any since 1970.
+        past: seconds that a timestamp may lie back (the time that data is kept), or None for any since 1970; a function
+            tells it by signal, each time anew.
         future: seconds that a timestamp may lie ahead, for clocks that go fast.
         clock: what time it is.
     """
 
     max_body: int = 64 << 20
     in_flight: InFlight = field(default_factory=InFlight)
-    past: float | None = None
+    past: float | Callable[[Signal], float | None] | None = None
     future: float = 3600.0
     clock: Clock = SYSTEM_CLOCK
 
-    def times(self) -> tuple[int, int]:
-        """First and last acceptable time, in nanoseconds since the Unix epoch."""
+    def times(self, signal: Signal = "metrics") -> tuple[int, int]:
+        """First and last acceptable time of that signal, in nanoseconds since the Unix epoch."""
         now = self.clock.time_ns()
-        first = 0 if self.past is None else max(0, now - int(self.past * 1e9))
+        past = self.past(signal) if callable(self.past) else self.past
+        first = 0 if past is None else max(0, now - int(past * 1e9))
         return first, now + int(self.future * 1e9)
 
 

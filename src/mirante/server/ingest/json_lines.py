@@ -31,6 +31,7 @@ _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?(?:([Zz])|([+-]\d\d):?(\d\d))?", re.ASCII
 )
 _MAX_DEPTH = 32
+_MAX_RESOURCES = 4096  # remembered
 
 
 class JsonLines:
@@ -56,7 +57,7 @@ class JsonLines:
 
     def take(self, first: int, lines: Sequence[bytes | None]) -> None:
         """Store the records of these lines; blank lines are none."""
-        earliest, latest = self._bounds.times()
+        earliest, latest = self._bounds.times("logs")
         batch, accepted, rejected = LogBatch(), 0, self.outcome.rejected
         for number, line in enumerate(lines, first):
             if line is not None and not line.strip():
@@ -87,7 +88,7 @@ class JsonLines:
         found = tuple((name, text(fields.pop(name))) for name in self._streams if name in fields)
         known = self._resources.get(found)
         if known is None:
-            if len(self._resources) >= 4096:
+            if len(self._resources) >= _MAX_RESOURCES:
                 self._resources.clear()
             known = self._resources[found] = resource_of(dict(found))
         return known

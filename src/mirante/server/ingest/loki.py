@@ -79,7 +79,7 @@ class LokiReceiver:
             StoreFullError: there is no room.
         """
         streams = _streams(request, self._bounds.max_body)
-        first, last = self._bounds.times()
+        first, last = self._bounds.times("logs")
         batch, accepted, rejected = LogBatch(), 0, 0
         for labels, entries in streams:
             resource, level = _resource(tuple(labels.items())), severity.of_fields(labels)

@@ -11,6 +11,7 @@ from mirante.server.ingest.exchange import Bounds
 from mirante.server.ingest.values import flatten
 from mirante.server.store.api import BodyLog, Stream
 from mirante.server.store.protos import Parsed, message_class
+from mirante.server.store.tables import Signal
 
 
 class Taken(NamedTuple):
@@ -31,6 +32,7 @@ class Shape(NamedTuple):
     """Where the records of a signal are, and how late is too late.
 
     Attributes:
+        signal: what they are.
         stream: where bodies go.
         noun: what a record is called.
         groups: the messages that have a list of records, with the list's name.
@@ -38,6 +40,7 @@ class Shape(NamedTuple):
         values: all attribute values of a whole request, with the depth that the store's views reach.
     """
 
+    signal: Signal
     stream: Stream
     noun: str
     groups: Callable[[Parsed], Iterable[tuple[Parsed, str]]]
@@ -63,7 +66,7 @@ class Records:
             StoreFullError: there is no room.
         """
         message = self._parse(body)
-        first, last = self._bounds.times()
+        first, last = self._bounds.times(self._shape.signal)
         total = rejected = 0
         for owner, name in self._shape.groups(message):
             records = getattr(owner, name)
@@ -143,7 +146,7 @@ def _pairs(attributes: Parsed) -> Iterator[tuple[Parsed, int]]:
 
 
 SHAPES = {
-    "traces": Shape("otlp_traces", "spans", _span_groups, _span_time, _span_values),
-    "logs": Shape("otlp_logs", "log records", _log_groups, _log_time, _log_values),
+    "traces": Shape("traces", "otlp_traces", "spans", _span_groups, _span_time, _span_values),
+    "logs": Shape("logs", "otlp_logs", "log records", _log_groups, _log_time, _log_values),
 }
 """By signal."""

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirante.errors import StoreError, StoreFullError
+from mirante.server.ingest import json_lines
 from mirante.server.ingest.json_lines import nanoseconds, read_object, text
 from tests.server.asgi import Reply, call
 from tests.server.ingest.conftest import NOW, Door
@@ -182,6 +183,19 @@ def test_bottomless_objects_are_cut() -> None:
     """What lies very deep is kept as JSON."""
     deep = b'{"a":' * 60 + b"1" + b"}" * 60
     assert list(read_object(deep)) == [".".join(["a"] * 33)]
+
+
+def test_lines_that_are_too_long(door: Door) -> None:
+    """They are refused, the others taken."""
+    answer = post(door, b'{"msg":"' + b"x" * (1 << 20) + b'"}', {"msg": "a"}).json()
+    assert (answer["accepted"], answer["errors"]) == (1, [{"line": 1, "reason": "the line is too long"}])
+
+
+def test_many_resources(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of resources has a bound, beyond which all goes on as before."""
+    monkeypatch.setattr(json_lines, "_MAX_RESOURCES", 2)
+    assert post(door, *[{"msg": "a", "service": f"s{n % 4}"} for n in range(12)]).json()["accepted"] == 12
+    assert [one.resource["service.name"] for one in stored(door.log)].count("s3") == 3
 
 
 @given(st.integers(10**18, 4 * 10**18), st.sampled_from([0, 3, 6, 9]))

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirante.server.ingest.exchange import Request
+from mirante.server.ingest.exchange import Bounds, InFlight, Request
 from mirante.server.ingest.lines import PIECE_BYTES, LineCutter, LineReader, Outcome
+from tests.server.asgi import call
 from tests.server.ingest.conftest import Door
 
 
@@ -75,6 +76,20 @@ def test_a_line_without_end_takes_little_memory() -> None:
     tracemalloc.stop()
     assert sink.outcome.accepted == 1
     assert peak < 8 * PIECE_BYTES
+
+
+def test_what_is_held_is_bounded() -> None:
+    """A body that is cut as it comes counts up to the piece that is held; too many at once are asked to wait."""
+    sink = Counting()
+    assert LineReader(Request(b""), sink, 1000).holds == LineReader(Request(b"", "", "gzip"), sink, 1000).holds
+    assert LineReader(Request(b"", "", "zstd"), sink, 1000).holds == 1000
+    held = InFlight(15)
+    door = Door(bounds=Bounds(in_flight=held))
+    for body, status in ((b'{"msg":"a"}\n', 200), (b'{"msg":"abcdef"}\n', 429), (b'{"msg":"b"}\n', 200)):
+        reply = asyncio.run(call(door.app, "POST", "/insert/jsonline", body))
+        assert reply.status == status
+        assert reply.headers.get("retry-after") == ("1" if status == 429 else None)
+    held.take(15)
 
 
 def test_a_sender_that_leaves(door: Door) -> None:

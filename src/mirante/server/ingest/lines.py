@@ -139,6 +139,11 @@ class LineReader:
         self._whole: list[bytes] | None = None if encoding in {"", "identity", "gzip"} else []
         self._zip = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
 
+    @property
+    def holds(self) -> int:
+        """Bytes of the body that are held at once, at most."""
+        return PIECE_BYTES + _RAW_BYTES if self._whole is None else self._limit
+
     def feed(self, raw: bytes) -> None:
         """More of the body, as it came.
 
@@ -195,27 +200,36 @@ class LineEndpoint:
         self._name = name
         self._start = start
         self._limit = bounds.max_body
+        self._in_flight = bounds.in_flight
         self._counts = counts
 
     async def handle(self, http: HttpRequest) -> Response:
         """Answer one request."""
         request, outcome = head(http), Outcome()
+        wait: int | None = None
+        held = 0
         try:
             sink = self._start(request)
             outcome = sink.outcome
             reader = LineReader(request, sink, self._limit)
             async for raw in _pieces(http):
+                more = min(len(raw), reader.holds - held)
+                self._in_flight.take(more)
+                held += more
                 await run_in_threadpool(partial(reader.feed, raw))
             await run_in_threadpool(reader.finish)
             reply = _answer(outcome)
         except Refusal as error:
+            wait = error.retry_after
             reply = _problem(error.status, error.sentence, outcome)
         except StoreFullError as error:
             reply = _problem(503, f"There is no room to store it: {error}.", outcome)
         except StoreError as error:
             reply = _problem(503, f"It cannot be stored now: {error}.", outcome)
+        finally:
+            self._in_flight.release(held)
         self._counts.request(self._name, reply.status)
-        extra = {"Retry-After": str(RETRY_AFTER)} if reply.status == 503 else None
+        extra = {"Retry-After": str(wait or RETRY_AFTER)} if reply.status == 503 or wait is not None else None
         return Response(reply.body, reply.status, media_type=reply.content_type, headers=extra)
 
 

@@ -115,7 +115,7 @@ class Server:
         self._reloading = Reloading([self._prepare_scrape])
         self._ready = False
         prometheus = PrometheusApi(
-            PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000)),
+            PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000), histograms=reader),
             reader,
             runner,
             self._scraper,

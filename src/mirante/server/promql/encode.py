@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mirante.formats.native_histogram import NativeHistogram
 from mirante.server.promql.engine import Result
 from mirante.server.promql.gofloat import go_float
 from mirante.server.promql.matrix import Bools, Floats, Ints
@@ -41,28 +42,76 @@ def _body(result: Result) -> Iterator[bytes]:
         yield b"[" + moment.encode() + b"," + orjson.dumps(result.text) + b"]"
     elif result.type == "scalar":
         yield f'[{moment},"{go_float(float(result.values[0, 0]))}"]'.encode()
-    elif result.type == "vector":
-        values = numbers(result.values[:, 0]).to_pylist()
-        yield from _series(result.labels, '"value":', [f'[{moment},"{value}"]' for value in values])
-    elif result.samples is not None:
-        offsets, times, values = result.samples.offsets, result.samples.timestamps, result.samples.values
-        distinct, which = np.unique(times, return_inverse=True)
-        yield from _series(result.labels, '"values":', _rows(offsets, distinct, which, values))
+    elif result.histograms:
+        yield from _mixed(result)
     else:
-        present = result.present
-        offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
-        columns = np.broadcast_to(np.arange(present.shape[1]), present.shape)
-        rows = _rows(offsets, result.times, columns[present], result.values[present])
-        yield from _series(result.labels, '"values":', rows)
+        yield from _series(result.labels, *_points(result))
+
+
+def _points(result: Result) -> tuple[str, Sequence[str]]:
+    """The member in which the floats stand, and the JSON of each series' floats."""
+    if result.type == "vector":
+        moment, values = seconds(int(result.times[0])), numbers(result.values[:, 0]).to_pylist()
+        return "value", [f'[{moment},"{value}"]' for value in values]
+    if result.samples is not None:
+        offsets, times, floats = result.samples.offsets, result.samples.timestamps, result.samples.values
+        distinct, which = np.unique(times, return_inverse=True)
+        return "values", _rows(offsets, distinct, which, floats)
+    present = result.present
+    offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+    columns = np.broadcast_to(np.arange(present.shape[1]), present.shape)
+    return "values", _rows(offsets, result.times, columns[present], result.values[present])
 
 
 def _series(labels: Sequence[Labels], key: str, points: Sequence[str]) -> Iterator[bytes]:
     yield b"["
     for number, (row, text) in enumerate(zip(labels, points, strict=True)):
         yield b',{"metric":' if number else b'{"metric":'
-        yield orjson.dumps(dict(row), option=orjson.OPT_SORT_KEYS)
-        yield f",{key}{text}}}".encode()
+        yield _metric(row)
+        yield f',"{key}":{text}}}'.encode()
     yield b"]"
+
+
+def _mixed(result: Result) -> Iterator[bytes]:
+    """Series with floats, with native histograms, or with both."""
+    key, points = _points(result)
+    members: dict[bytes, list[str]] = {}
+    for row, (labels, text) in enumerate(zip(result.labels, points, strict=True)):
+        if result.samples is not None or result.present[row].any():
+            members.setdefault(_metric(labels), []).append(f'"{key}":{text}')
+    for one in result.histograms:
+        each = [
+            f"[{seconds(time)},{histogram_json(histogram)}]"
+            for time, histogram in zip(one.times.tolist(), one.histograms, strict=True)
+        ]
+        text = each[0] if key == "value" else f"[{','.join(each)}]"
+        members.setdefault(_metric(one.labels), []).append(f'"{key.replace("value", "histogram")}":{text}')
+    ordered = sorted(members) if result.type == "matrix" else list(members)
+    whole = (b'{"metric":' + metric + f",{','.join(members[metric])}}}".encode() for metric in ordered)
+    yield b"[" + b",".join(whole) + b"]"
+
+
+def _metric(labels: Labels) -> bytes:
+    return orjson.dumps(dict(labels), option=orjson.OPT_SORT_KEYS)
+
+
+def histogram_json(histogram: NativeHistogram) -> str:
+    """A native histogram as Prometheus writes it: each bucket with what of its bounds it includes.
+
+    Example:
+        >>> print(histogram_json(NativeHistogram(3, 4.5, positive={1: 3})))
+        {"count":"3","sum":"4.5","buckets":[[0,"1","2","3"]]}
+    """
+    buckets = [
+        f'[{_INCLUDES[one.lower_inclusive, one.upper_inclusive]},"{go_float(one.lower)}","{go_float(one.upper)}",'
+        f'"{go_float(float(one.count))}"]'
+        for one in histogram.buckets()
+    ]
+    listed = f',"buckets":[{",".join(buckets)}]' if buckets else ""
+    return f'{{"count":"{go_float(float(histogram.count))}","sum":"{go_float(histogram.sum)}"{listed}}}'
+
+
+_INCLUDES = {(False, True): 0, (True, False): 1, (False, False): 2, (True, True): 3}
 
 
 # Large strings: an answer may have more than the 2 GiB that offsets of 32 bits reach.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,11 +13,12 @@ from mirante.server.promql.annotations import Annotations
 from mirante.server.promql.evaluate import Evaluation
 from mirante.server.promql.leaf import Leaves, check
 from mirante.server.promql.matrix import NAME, Bools, Floats, Ints, Matrix, names_settled
+from mirante.server.promql.native import Natives, SeriesHistograms, without
 from mirante.server.promql.parse import FARTHEST, line_and_column, parse
-from mirante.server.promql.plan import Node, Selector, String, type_of
+from mirante.server.promql.plan import Node, RangeSelector, Selector, String, type_of
 from mirante.server.promql.steps import Query, Steps
 from mirante.server.promql.windows import without_stale
-from mirante.server.store.api import Labels, MetricReader, QueryBudget, SampleBlock
+from mirante.server.store.api import HistogramReader, Labels, MetricReader, QueryBudget, SampleBlock
 
 ResultType = Literal["vector", "matrix", "scalar", "string"]
 
@@ -36,6 +37,7 @@ class Result:
         infos: what may be wrong with the question.
         text: the value of a string.
         samples: of a range selector asked as an instant query: its raw samples instead of ``values``.
+        histograms: native histograms of a selector that stands alone; at their steps there is no value.
     """
 
     type: ResultType
@@ -47,6 +49,7 @@ class Result:
     infos: Sequence[str] = ()
     text: str = ""
     samples: SampleBlock | None = None
+    histograms: Sequence[SeriesHistograms] = ()
 
 
 class Engine:
@@ -59,6 +62,7 @@ class Engine:
         lookback_ms: int = 300_000,
         subquery_step_ms: int = 60_000,
         delayed_name_removal: bool = False,
+        histograms: HistogramReader | None = None,
     ) -> None:
         """Prepare an engine.
 
@@ -68,11 +72,13 @@ class Engine:
             subquery_step_ms: step of a subquery that gives none (Prometheus: the global evaluation interval).
             delayed_name_removal: drop ``__name__`` only from the finished answer (Prometheus's feature flag
                 ``promql-delayed-name-removal``).
+            histograms: where native histograms come from, if from anywhere.
         """
         self._reader = reader
         self._lookback = lookback_ms
         self._subquery_step = subquery_step_ms
         self._delayed = delayed_name_removal
+        self._histograms = histograms
 
     def instant(self, expr: str, time_ms: int, budget: QueryBudget, *, lookback_ms: int | None = None) -> Result:
         """The value of an expression at one time.
@@ -147,8 +153,11 @@ class Engine:
         kind = type_of(plan)
         if isinstance(plan, String):
             return Result("string", [], times, *_nothing(), text=plan.value)
+        natives: Sequence[SeriesHistograms] = ()
+        if self._histograms is not None and isinstance(plan, Selector | RangeSelector):
+            natives = Natives(self._histograms, self._reader, budget).of(plan, leaves, query, steps)
         if kind == "matrix":
-            return _raw(evaluation, plan, times)
+            return replace(_raw(evaluation, plan, times), histograms=natives)
         matrix = names_settled(evaluation.vector_of(plan)).compact()
         if matrix.values.size > budget.max_samples:
             raise QueryLimitError(
@@ -158,7 +167,10 @@ class Engine:
         if query.many:
             matrix = _by_labels(matrix)
         shown: ResultType = "matrix" if query.many else "scalar" if kind == "scalar" else "vector"
-        return Result(shown, matrix.labels, times, matrix.values, matrix.present, notes.warnings, notes.infos)
+        present = without(matrix, natives)
+        return Result(
+            shown, matrix.labels, times, matrix.values, present, notes.warnings, notes.infos, histograms=natives
+        )
 
 
 def _nothing() -> tuple[Floats, Bools]:

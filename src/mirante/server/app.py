@@ -122,7 +122,7 @@ class Server:
             lambda: self._ready,
         )
         senders = make_limits(settings.limits, telemetry.registry)
-        received = IngestCounts(senders.charge)
+        received, bounds = IngestCounts(senders.charge), Bounds()
         log_of_senders = SeriesLimitedLog(writer, senders) if settings.limits.series else writer
         pushed = PushGroups(data / "pushgateway", log_of_senders, writer)
         self._closing.callback(pushed.close)
@@ -132,8 +132,8 @@ class Server:
             routes=[
                 *prometheus.routes(),
                 *self._reloading.routes(),
-                *ingest.routes(log_of_senders, counts=received, promoted=settings.otlp.promoted()),
-                *pushgateway.routes(pushed, Bounds(), received),
+                *ingest.routes(log_of_senders, bounds, received, promoted=settings.otlp.promoted()),
+                *pushgateway.routes(pushed, bounds, received),
                 *telemetry.routes(),
                 *login.routes(self._access, secure=self._certificate is not None),
                 *page.routes(),

@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mirante import collectors, correlation, errors, exporters, health, integrations, logging, metrics, tracing
     from mirante.configure import configure, disable, flush, shutdown
+    from mirante.integrations.report import report
 
     __version__: str
 
 __all__ = [
     "__version__", "collectors", "configure", "correlation", "disable", "errors", "exporters", "flush", "health",
-    "integrations", "logging", "metrics", "shutdown", "tracing",
+    "integrations", "logging", "metrics", "report", "shutdown", "tracing",
 ]  # fmt: skip
 
-_FUNCTIONS = frozenset({"configure", "disable", "flush", "shutdown"})
+_FUNCTIONS = {
+    **dict.fromkeys(("configure", "disable", "flush", "shutdown"), "mirante.configure"),
+    "report": "mirante.integrations.report",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -34,7 +38,7 @@ def __getattr__(name: str) -> object:
     if name == "__version__":
         found: object = import_module("mirante._core.version").version()
     elif name in _FUNCTIONS:
-        found = getattr(import_module("mirante.configure"), name)
+        found = getattr(import_module(_FUNCTIONS[name]), name)
     else:
         found = import_module(f"mirante.{name}")
     globals()[name] = found

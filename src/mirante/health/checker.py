@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.model import MetricFamily, Sample
 from mirante._core.periodic import Periodic
+from mirante._core.seen import check_covers
 from mirante.errors import DeclarationError
 from mirante.health.component import Component
 from mirante.health.execution import CheckFunction, Execution
@@ -110,6 +111,7 @@ class HealthChecker:
                     f"health check {component.name!r} depends on {missing[0]!r}, which is not declared before it"
                 )
             self._components[component.name] = component
+            check_covers(component.name)
             if component.interval is not None and self._refresher is None:
                 self._refresher = Periodic("mirante-health", self._refresh, _REFRESH_SECONDS, first=0.0)
                 self._refresher.start()

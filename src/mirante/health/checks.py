@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.seen import check_covers
 from mirante.errors import CheckFailedError
 
 Details = Mapping[str, object]
@@ -42,6 +43,7 @@ def http(url: str, timeout: float = 2.0, expected: int = 200) -> Callable[[], De
 
 def sqlalchemy(engine: Any) -> Callable[[], Details]:  # noqa: ANN401 - an Engine, whose package is not ours to require
     """The database of an SQLAlchemy ``Engine`` answers ``SELECT 1``."""
+    check_covers(engine)
 
     def check() -> Details:
         with engine.connect() as connection:
@@ -53,6 +55,7 @@ def sqlalchemy(engine: Any) -> Callable[[], Details]:  # noqa: ANN401 - an Engin
 
 def redis(client: Any) -> Callable[[], Details]:  # noqa: ANN401 - a client, whose package is not ours to require
     """A redis client gets its PING answered."""
+    check_covers(client)
 
     def check() -> Details:
         if not client.ping():

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from mirante._core.guard import REPORTER
 from mirante._core.imports import when_imported
+from mirante._core.patch import Patches
 from mirante.errors import ConfigError
 
 
@@ -97,11 +98,13 @@ class _Chosen:
         self.row = row
         self.status: Status = "waiting"
         self.wanted = True
+        self._noting = Patches()
         self._cancel: Callable[[], None] = when_imported(row.library, self._install)
 
     def _install(self) -> None:
         try:
             import_module(self.row.module).install()
+            import_module("mirante.integrations.inventory").watch(self.row.name, self._noting)
         except Exception as error:  # noqa: BLE001 - telemetry never raises into the host
             self.status = "failed"
             REPORTER.fault(f"the integration {self.row.name} could not be installed", error)
@@ -118,6 +121,7 @@ class _Chosen:
 
     def _uninstall(self) -> None:
         self.status = "off"
+        self._noting.undo()
         try:
             import_module(self.row.module).uninstall()
         except Exception as error:  # noqa: BLE001 - telemetry never raises into the host

@@ -74,6 +74,11 @@ def uninstrument(client: httpx.Client | httpx.AsyncClient) -> None:
         patches.undo()
 
 
+def instrumented(client: httpx.Client | httpx.AsyncClient) -> bool:
+    """Whether ``instrument`` was called for that client."""
+    return client in _clients
+
+
 @cache
 def _tracer() -> ProviderTracer:
     return tracer("httpx")

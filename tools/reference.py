@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 VERBS: tuple[tuple[str, ...], ...] = (
     (),
     ("serve",),
+    ("run",),
     ("import",),
     ("query",), ("token", "create"),
     ("token", "list"),

@@ -25,6 +25,14 @@ app.command("import")(import_.command)
 app.command("query")(query.command)
 
 
+@app.command("run", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+def _run(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Start a Python program with metrics, traces and logs, without touching its code."""
+    from mirante.cli.run import main as run_program  # the command itself comes to it without typer: see entry.py
+
+    run_program(arguments or [])
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version

@@ -218,17 +218,16 @@ def _has_ended(task: Task, state: str | None = None, retval: object = None, **_:
     run: _Run | None = vars(task.request).pop(_RUN, None)
     if run is None:
         return
-    # An eager task that hands its exception on is not asked for its state.
-    error = retval if isinstance(retval, BaseException) else None if state else sys.exception()
-    run.state = state or "FAILURE"
-    if state == "RETRY":
-        cause = getattr(error, "exc", None)
-        if isinstance(cause, Exception):
-            run.span.record_exception(cause)
-        error = None
-    elif run.state != "FAILURE":
-        error = None
-    run.end_run(error)
+    run.state = state or "FAILURE"  # an eager task that hands its exception on is not asked for its state
+    if state == "RETRY" and isinstance(cause := getattr(retval, "exc", None), Exception):
+        run.span.record_exception(cause)
+    run.end_run(_error(state, retval))
+
+
+def _error(state: str | None, retval: object) -> BaseException | None:
+    if state is None:
+        return sys.exception()
+    return retval if state == "FAILURE" and isinstance(retval, BaseException) else None
 
 
 def _failed(sender: Task, exception: BaseException | None = None, **_: object) -> None:

@@ -56,8 +56,8 @@ def shop() -> Celery:
 
     @declare("shop.again", bind=True, max_retries=2)
     def again(task: Task) -> int:
-        if task.request.retries < 1:
-            raise task.retry(exc=Flaky("not yet"), countdown=0)
+        if task.request.retries < 2:
+            raise task.retry(exc=None if task.request.retries else Flaky("not yet"), countdown=0)
         charge.delay(1)
         return int(task.request.retries)
 
@@ -171,20 +171,21 @@ def test_a_failed_task_is_an_error(installed: None, app: Celery) -> None:
 
 
 def test_retries_and_what_a_task_sends_are_one_trace(installed: None, app: Celery) -> None:
-    """The second run follows from the first; a retry is no error, but its cause is told."""
+    """Each run follows from the one before; a retry is no error, but its cause is told."""
     retried, failed = Counted("celery_task_retries_total"), Counted("celery_task_failures_total")
     with recording() as spans, Tracer().start_span("op"):
-        assert task(app, "again").delay().get(timeout=60, interval=0.01, disable_sync_subtasks=False) == 1
+        assert task(app, "again").delay().get(timeout=60, interval=0.01, disable_sync_subtasks=False) == 2
         charge = named(spans, "process shop.charge")
     sends = [span for span in spans if span.name == "send shop.again"]
-    first, second = [span for span in spans if span.name == "process shop.again"]
-    assert (first.attributes["celery.task.state"], first.status_code) == ("RETRY", 0)
+    first, second, third = [span for span in spans if span.name == "process shop.again"]
+    assert [run.attributes["celery.task.state"] for run in (first, second, third)] == ["RETRY", "RETRY", "SUCCESS"]
+    assert (first.status_code, third.attributes["celery.task.retries"]) == (0, 2)
     assert "not yet" in exception_texts(first)
-    assert (second.attributes["celery.task.state"], second.attributes["celery.task.retries"]) == ("SUCCESS", 1)
-    assert [first.parent_id, second.parent_id] == [span.span_id for span in sends]
+    assert list(second.events) == []
+    assert [first.parent_id, second.parent_id, third.parent_id] == [span.span_id for span in sends]
     assert sends[1].parent_id == first.span_id
     assert len({span.trace_id for span in [*spans, charge]}) == 1
-    assert (retried(task="shop.again"), failed(task="shop.again")) == (1, 0)
+    assert (retried(task="shop.again"), failed(task="shop.again")) == (2, 0)
 
 
 @pytest.mark.parametrize(("name", "state"), [("ignore", "IGNORED"), ("reject", "REJECTED")])
@@ -200,9 +201,10 @@ def test_eager_tasks_run_inside_the_callers_span(installed: None, eager: Celery)
     """There is no message; ids are the caller's own."""
     with recording() as spans, bind(request_id="r-1"), Tracer().start_span("op") as op:
         assert task(eager, "charge").delay(7).get() == 7
-        assert task(eager, "again").delay().get() == 1
+        assert task(eager, "again").delay().get() == 2
     names = [span.name for span in spans]
-    assert names == ["process shop.charge", "process shop.again", "process shop.charge", "process shop.again", "op"]
+    again = "process shop.again"
+    assert names == ["process shop.charge", again, again, "process shop.charge", again, "op"]
     assert spans[0].parent_id == op.get_span_context().span_id
     assert seen[0] == {"trace": f"{spans[0].trace_id:032x}", "span": f"{spans[0].span_id:016x}", "request_id": "r-1"}
     assert len({span.trace_id for span in spans}) == 1

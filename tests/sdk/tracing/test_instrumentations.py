@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,18 +32,12 @@ from mirante._core.spans import set_span_source
 from mirante.correlation import bind, copy_context, current
 from mirante.exporters.otlp_sender import OtlpSender
 from mirante.tracing import Tracer, TracingSettings, start
+from tests.peers import free_port, program, wait_for
 from tests.sdk.tracing.receiver import Receiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 SERVER, CLIENT = 2, 3
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -58,7 +50,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         running = start(TracingSettings(), OtlpSender(receiver.url), lambda: {"service.name": "test"})
 
         def spans() -> list[Any]:
-            assert running.flush(10)
+            assert running.flush(60)
             return list(receiver.spans())
 
         yield spans
@@ -107,14 +99,12 @@ def serving(app: FastAPI) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until = time.monotonic() + 10
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_for(lambda: server.started, what="uvicorn")
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 def ids(span: Any) -> tuple[str, str]:
@@ -145,6 +135,22 @@ def test_requests_and_httpx(received: Any, web: str) -> None:
         assert web in attributes(span).values()
 
 
+def test_an_asynchronous_httpx_client(received: Any, web: str) -> None:
+    """The same for the other kind of client, and a refused connection as an error."""
+
+    async def main() -> str:
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"http://127.0.0.1:{free_port()}/")
+            return (await client.get(web, timeout=60)).text
+
+    with instrumented(HTTPXClientInstrumentor()):
+        header = asyncio.run(main())
+    refused, answered = [span for span in received() if span.kind == CLIENT]
+    assert (refused.status.code, answered.status.code) == (2, 0)
+    assert header == "00-{}-{}-03".format(*ids(answered))
+
+
 def test_sqlalchemy(received: Any) -> None:
     """Statements on a real SQLite database, and a failing one as an error."""
     engine = sqlalchemy.create_engine("sqlite://")
@@ -164,31 +170,21 @@ def test_sqlalchemy(received: Any) -> None:
 @pytest.fixture
 def redis_port(tmp_path: Path) -> Iterator[int]:
     """A real redis-server of its own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed (Debian's package redis-server)")
     port = free_port()
-    log = tmp_path / "log"
-    command = [
-        program,
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--dir",
-        str(tmp_path),
-        "--logfile",
-        str(log),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 10
-    while time.monotonic() < until and "Ready to accept" not in (log.read_text() if log.exists() else ""):
-        time.sleep(0.02)
-    yield port
-    process.terminate()
-    process.wait(10)
+    command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    process = subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: listens(port), what="redis-server")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_redis(received: Any, redis_port: int) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from mirante._core import destinations
 from mirante._core.batches import BatchQueue, Send
+from mirante._core.workers import at_worker_exit
 from mirante.collectors.process import ProcessCollector
 from mirante.collectors.runtime import RuntimeCollector
 from mirante.config import SdkSettings, resolve
@@ -204,6 +205,7 @@ def configure(
         _replace(before, resolved, registry)
         if not _State.at_exit:
             atexit.register(shutdown)
+            at_worker_exit(shutdown)
             _State.at_exit = True
     if before is not None:
         before.wait(flush=True)

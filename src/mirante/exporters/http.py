@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -51,6 +52,10 @@ class Connection:
         clock: Clock,
         retryable: Callable[[int], bool] = transient,
     ) -> None:
+        for module in ("urllib3", "encodings.idna"):  # the latter is what looking a host up needs
+            # Now, because it takes 30 ms, and here: a child that is forked while the thread that sends first is in the
+            # middle of an import can never import that again.
+            import_module(module)
         self.url, user = _without_user(url)
         self.timeout = timeout
         self._headers = {"User-Agent": "mirante", **user, **headers}
@@ -73,7 +78,7 @@ class Connection:
         Raises:
             DeliveryError: it did not arrive, or was answered with another status.
         """
-        import urllib3  # here, because it takes 30 ms to import
+        import urllib3
 
         url = self.url + path
         try:

@@ -20,9 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from mirante.cli.import_ import HttpTarget, Import, Piece, pieces
+from mirante.cli.import_ import HttpTarget, Import, Piece, data_target, pieces
 from mirante.cli.main import app
-from mirante.errors import DeliveryError, FormatError
+from mirante.errors import DeliveryError, FormatError, StoreFullError
+from mirante.server.store.api import Stream
+from mirante.server.store.writer import LogWriter
 from tests.peers import Peer, free_port, mirante, program, running, wait_for
 
 GOOD = {"accepted": 1, "rejected": 0, "errors": []}
@@ -309,6 +311,41 @@ def test_the_same_as_promtool(tmp_path: Path) -> None:
         for key, values in expected[query].items():
             assert [t for t, _ in got[query][key]] == [t for t, _ in values], query
             assert [v for _, v in got[query][key]] == pytest.approx([v for _, v in values], rel=1e-12), query
+
+
+def test_an_interrupted_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops it is told where to go on."""
+    (tmp_path / "f").write_bytes(b"a 1 1\n" * (1 << 20))
+
+    def interrupted(self: HttpTarget, text: bytes) -> Any:
+        if text.startswith(b"a 1 1\n") and not sent:
+            sent.append(text)
+            return GOOD
+        raise KeyboardInterrupt
+
+    sent: list[bytes] = []
+    monkeypatch.setattr(HttpTarget, "send", interrupted)
+    result = CliRunner().invoke(app, ["import", str(tmp_path / "f")])
+    line = sent[0].count(b"\n")
+    assert str(result.exception) == f"interrupted; stored up to line {line}; go on with --from-line {line + 1}"
+
+
+@pytest.mark.slow
+def test_a_directory_without_room_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log is full its loading is waited for, and the piece counts once."""
+    append, full = LogWriter.append, [True, False, True, True]
+
+    def scarce(self: LogWriter, stream: Stream, bodies: Sequence[bytes]) -> None:
+        if full.pop(0):
+            raise StoreFullError("full")
+        append(self, stream, bodies)
+
+    monkeypatch.setattr(LogWriter, "append", scarce)
+    with data_target(tmp_path) as send:
+        answer = send(b"a 1 1\n?\n")
+        assert (answer["accepted"], answer["rejected"]) == (1, 1)
+        with pytest.raises(StoreFullError, match="full"):
+            send(b"a 1 1\n")
 
 
 @pytest.mark.slow

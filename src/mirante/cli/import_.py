@@ -165,18 +165,18 @@ def data_target(directory: Path) -> Iterator[Callable[[bytes], Answer]]:
         writer = LogWriter(engine, data / "log")
         closing.callback(writer.close)
 
-        def send(text: bytes) -> Answer:
+        def take(text: bytes) -> Answer:
             # A new sink for each piece, as the server has: what a piece says counts for it alone.
             sink = ImportLines(writer, Bounds(), IngestCounts(), openmetrics=True)
-            lines = text.split(b"\n")
-            if not lines[-1]:
-                lines.pop()
-            try:
-                sink.take(1, lines)
-            except StoreFullError:
-                writer.wait_until_loaded()
-                sink.take(1, lines)
+            sink.take(1, text.removesuffix(b"\n").split(b"\n"))
             return sink.outcome.document()
+
+        def send(text: bytes) -> Answer:
+            try:
+                return take(text)
+            except StoreFullError:
+                writer.wait_until_loaded(PATIENCE)
+                return take(text)
 
         yield send
         writer.wait_until_loaded()

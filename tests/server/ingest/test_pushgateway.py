@@ -377,6 +377,12 @@ def test_paths_survive_writing_and_reading(job: str, labels: dict[str, str]) -> 
     assert group_labels(unquote(group_path(job, labels))) == {"job": job, **labels}
 
 
+def test_the_job_of_a_path_comes_first() -> None:
+    """A label ``job`` behind it changes nothing."""
+    assert group_labels("/metrics/job/a/job/b/x/y") == {"job": "a", "x": "y"}
+    assert group_labels("/metrics/job/a/") == {"job": "a"}
+
+
 @given(st.text(alphabet="ab/@se64=_%", max_size=30))
 def test_no_path_does_harm(rest: str) -> None:
     """Any path names a group, or is refused in words."""

@@ -311,6 +311,16 @@ def test_multiprocessings_own_helper_is_not_monitored() -> None:
     assert mirante_run("--", sys.executable, "-c", code).stdout == "True\n"
 
 
+@pytest.mark.slow
+def test_the_report_is_told_at_the_end() -> None:
+    """On standard error, when it is asked for."""
+    code = "import sys; sys.modules['kafka'] = sys; print('runs')"
+    done = mirante_run("--report", "--", sys.executable, "-c", code)
+    assert done.stdout == "runs\n"
+    assert "kafka: pip install opentelemetry-instrumentation-kafka-python" in done.stderr
+    assert not mirante_run("--", sys.executable, "-c", code).stderr
+
+
 WSGI = """
 from opentelemetry import trace
 def app(environ, start_response):

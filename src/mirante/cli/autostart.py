@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import MutableMapping
 
 CHILDREN = "MIRANTE_RUN_CHILDREN"
 """Variable: ``false`` when Python programs that the program starts are not to be monitored."""
+
+REPORT = "MIRANTE_REPORT"
+"""Variable: ``1`` when every process is to say at its end what of it is not monitored."""
 
 PID = "MIRANTE_RUN_PID"
 """Variable: the process id of the program itself, as against its children."""
@@ -31,6 +35,14 @@ def start(directory: str) -> None:
         configure()
     except Exception as error:  # noqa: BLE001 - the program must start
         sys.stderr.write(f"mirante: this program is not monitored: {error}\n")
+    if os.environ.get(REPORT) == "1":
+        atexit.register(_report)  # comes before configure's own, while everything is still in its place
+
+
+def _report() -> None:
+    from mirante.integrations.report import report
+
+    sys.stderr.write(f"mirante: process {os.getpid()}: {report()}\n")
 
 
 def leave(environment: MutableMapping[str, str], directory: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mirante.cli.autostart import CHILDREN, PID
+from mirante.cli.autostart import CHILDREN, PID, REPORT
 from mirante.config import Entry, entries
 from mirante.configure import Settings
 
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     options, command = _split(parser, arguments)
     if not command:
         parser.error("the program is missing, as in: mirante run -- python app.py")
-    execute(command, environment(os.environ, _variables(parser, options), children=options["children"]))
+    variables = _variables(parser, options) | ({REPORT: "1"} if options["report"] else {})
+    execute(command, environment(os.environ, variables, children=options["children"]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="whether Python programs that the program starts are set up too (default: yes)",
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="say on standard error at the end what is not monitored (mirante.report)"
     )
     for table in Settings.__bases__:
         group = parser.add_argument_group((table.__doc__ or "").rstrip("."))

@@ -99,7 +99,9 @@ def _loggers() -> Iterator[Sighting]:
     if not _reaches(logging.getLogger()):
         return  # logging was not taken over at all
     for name, logger in sorted(logging.getLogger().manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and not logger.propagate and not _reaches(logger):
+        if not isinstance(logger, logging.Logger) or logger.propagate or _reaches(logger):
+            continue
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):  # else nobody hears it
             yield Sighting("logger", name, ("log",), "set its propagate to True")
 
 

@@ -356,11 +356,14 @@ def test_the_report_joins_what_is_seen_with_the_integrations(monkeypatch: pytest
 
 
 def test_loggers_that_keep_their_lines_to_themselves_are_named() -> None:
-    """Once logging is taken over; those that reach it, or that hand on to it, are not."""
-    closed, open_, own = (logging.getLogger(f"report.{name}") for name in ("closed", "open", "own"))
-    closed.propagate = own.propagate = False
-    handler = PipelineHandler()
+    """Once logging is taken over; those that reach it, hand on to it, or were silenced are not."""
+    closed, own, silent = (logging.getLogger(f"report.{name}") for name in ("closed", "own", "silent"))
+    logging.getLogger("report.open")
+    closed.propagate = own.propagate = silent.propagate = False
+    handler, elsewhere, nowhere = PipelineHandler(), logging.StreamHandler(), logging.NullHandler()
     own.addHandler(handler)
+    closed.addHandler(elsewhere)
+    silent.addHandler(nowhere)
     expected = Sighting("logger", "report.closed", ("log",), "set its propagate to True")
     try:
         assert expected not in report().findings
@@ -368,9 +371,9 @@ def test_loggers_that_keep_their_lines_to_themselves_are_named() -> None:
         assert [one for one in report().findings if one.name.startswith("report.")] == [expected]
     finally:
         logging.getLogger().removeHandler(handler)
-        own.removeHandler(handler)
-        closed.propagate = own.propagate = True
-        del open_
+        for logger in (closed, own, silent):
+            logger.handlers.clear()
+            logger.propagate = True
 
 
 def test_it_is_one_call() -> None:

@@ -6,6 +6,7 @@ A reader takes the keys it knows from a ``Section`` and then calls ``finish``: w
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,16 @@ class Value:
         if not text.isdecimal():
             self.fail(f'expected a whole number that is not negative, got "{text}"')
         return int(text)
+
+    def number(self) -> float:
+        """The value as a number that is not negative."""
+        try:
+            number = float(self.text())
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < math.inf:
+            self.fail(f'expected a number that is not negative, got "{self.text()}"')
+        return number
 
     def duration(self) -> int:
         """The value as milliseconds."""

@@ -84,7 +84,7 @@ def test_every_key_that_is_supported_is_read() -> None:
                 ("X-Tenant", Secret(file=CORPUS / "tenant")),
             ),
         ),
-        limits=Limits(10 << 20, 500, 4, 30, 100, 200),
+        limits=Limits(10 << 20, 500, 4, 30, 100, 200, 100, 1.1),
         relabel=(
             RelabelRule(("__address__",), regex=compile_regex(r"(?i)(.*):\d+"), target_label="host"),
             RelabelRule(("env",), regex=compile_regex("prod"), action="drop"),

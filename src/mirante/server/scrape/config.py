@@ -120,8 +120,6 @@ def _read_job(section: Section, defaults: ScrapeJob, folder: Path) -> ScrapeJob:
         metric_relabel=section.take("metric_relabel_configs", read_rules, ()),
         discoveries=read_discoveries(section, folder),
     )
-    section.take("native_histogram_bucket_limit", Value.count, 0)
-    section.take("native_histogram_min_bucket_factor", Value.text, "")
     section.finish()
     return job
 
@@ -161,6 +159,8 @@ def _read_limits(section: Section, defaults: Limits) -> Limits:
         labels=section.take("label_limit", Value.count, defaults.labels),
         label_name_length=section.take("label_name_length_limit", Value.count, defaults.label_name_length),
         label_value_length=section.take("label_value_length_limit", Value.count, defaults.label_value_length),
+        native_buckets=section.take("native_histogram_bucket_limit", Value.count, defaults.native_buckets),
+        native_factor=section.take("native_histogram_min_bucket_factor", Value.number, defaults.native_factor),
     )
 
 

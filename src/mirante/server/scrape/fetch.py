@@ -138,7 +138,10 @@ def accept(job: ScrapeJob) -> str:
         >>> accept(ScrapeJob("shop", protocols=("OpenMetricsText0.0.1", "PrometheusText0.0.4")))
         'application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2'
     """
-    ranked = [f"{_MEDIA_TYPES[p]};q=0.{len(job.protocols) + 2 - i}" for i, p in enumerate(job.protocols)]
+    types = [_MEDIA_TYPES[protocol] for protocol in job.protocols]
+    if job.name_validation == "legacy":
+        types = [text.replace("allow-utf-8", "underscores") for text in types]
+    ranked = [f"{text};q=0.{len(types) + 2 - i}" for i, text in enumerate(types)]
     return ",".join([*ranked, "*/*;q=0.2"])
 
 

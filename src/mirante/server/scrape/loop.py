@@ -111,7 +111,7 @@ class TargetLoop:
     def succeed(self, predecessor: TargetLoop) -> None:
         """Go on where a stopped loop of the same target ended, at the time of its next scrape."""
         self.health = predecessor.health
-        self.cache.adopt(predecessor.cache.live)
+        self.cache.adopt(predecessor.cache)
         self._reported = predecessor._reported
         self._slot = predecessor._slot
 
@@ -186,7 +186,7 @@ class TargetLoop:
         reading, counts = self.cache.nothing(), Reading()
         if fetched is not None:
             try:
-                counts = self.cache.read(fetched.page(), openmetrics=fetched.format == "openmetrics", now=now)
+                counts = self._read(fetched, now)
                 self._check_sample_limit(counts)
                 reading = counts
             except (ScrapeError, ValueError) as failure:
@@ -200,6 +200,11 @@ class TargetLoop:
         self._around.stats.samples += reading.kept - sum(reading.refused.values())
         self._around.stats.refused.update(reading.refused)
         return error
+
+    def _read(self, fetched: Fetched, now: int) -> Reading:
+        if fetched.format == "protobuf":
+            return self.cache.read_protobuf(fetched.page(), now=now)
+        return self.cache.read(fetched.page(), openmetrics=fetched.format == "openmetrics", now=now)
 
     def _end(self) -> None:
         now = self._around.clock.time_ns() // 1_000_000

@@ -114,6 +114,8 @@ class Limits:
         labels: labels of one series.
         label_name_length: characters of a label's name.
         label_value_length: characters of a label's value.
+        native_buckets: buckets of a native histogram; one that has more is kept in wider ones.
+        native_factor: the least factor by which the buckets of a native histogram grow.
     """
 
     body_size: int = 0
@@ -122,6 +124,8 @@ class Limits:
     labels: int = 0
     label_name_length: int = 0
     label_value_length: int = 0
+    native_buckets: int = 0
+    native_factor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ message names the line.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +29,17 @@ from mirante.formats.exposition_parser import (
     read_series,
     split_sample,
 )
+from mirante.formats.native_histogram import NativeHistogram
 from mirante.server.scrape.layout import Layout, Split
 from mirante.server.scrape.model import ScrapeJob
+from mirante.server.scrape.native import bounded
+from mirante.server.scrape.protobuf import NativeSample, read_protobuf
 from mirante.server.scrape.relabel import relabel
 
 _FUTURE_MS = 10 * 60 * 1000  # Prometheus refuses samples further ahead than this
 _DROPPED = b""  # the head of a series that relabeling drops
+_LEGACY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_STALE_HISTOGRAM = NativeHistogram(0, remote_write.STALE_NAN)
 _value_and_tail = struct.Struct("<d7s").pack
 
 
@@ -47,6 +53,7 @@ class Reading:
         scraped: samples on the page.
         kept: samples left after metric relabeling.
         refused: samples that were left out, by reason.
+        native: those of the live ones whose last sample was a native histogram.
     """
 
     fields: list[bytes] = field(default_factory=list)
@@ -57,6 +64,7 @@ class Reading:
     comments: list[bytes] = field(default_factory=list)
     metadata: dict[str, Metadata] = field(default_factory=dict)
     exemplars: dict[bytes, Exemplar] = field(default_factory=dict)
+    native: set[bytes] = field(default_factory=set)
 
     def refuse(self, reason: str) -> None:
         """Count a sample that is left out."""
@@ -85,9 +93,9 @@ class SeriesCache:
         """What the last stored scrape said of metric families."""
         return self._stored.metadata
 
-    def adopt(self, live: set[bytes]) -> None:
+    def adopt(self, predecessor: SeriesCache) -> None:
         """Take over the series of a predecessor: what the next scrape does not have then goes stale."""
-        self._stored.live = live
+        self._stored.live, self._stored.native = predecessor.live, predecessor._stored.native
 
     def commit(self, reading: Reading) -> None:
         """Remember the reading as stored."""
@@ -110,12 +118,35 @@ class SeriesCache:
             parse(page, openmetrics=openmetrics)  # names the line, unless the page itself is in order
             raise
 
+    def read_protobuf(self, page: bytes, *, now: int) -> Reading:
+        """Read a page in protobuf, as ``read`` does.
+
+        Raises:
+            FormatError: as there.
+        """
+        found, reading = read_protobuf(page, classic=self._job.classic_histograms), Reading()
+        self._layout = None
+        self._add_metadata(reading, found.metadata)
+        for series, measure in found.samples:
+            self._add_unusual(reading, self._head(series), measure, now)
+        for sample in found.natives:
+            self._add_native(reading, sample, now)
+        reading.scraped = len(found.samples) + len(found.natives)
+        self._forget(reading.scraped)
+        return reading
+
     def stale(self, reading: Reading, now: int) -> Iterable[bytes]:
         """Staleness markers of the stored series that the reading lacks."""
         if reading.live is self.live:
             return []
         marker = _value_and_tail(remote_write.STALE_NAN, remote_write.sample_tail(now))
-        return [head + marker for head in self.live - reading.live]
+        ended = self.live - reading.live
+        natives = ended & self._stored.native if self._stored.native else set()
+        of_histogram = remote_write.histogram(_STALE_HISTOGRAM, now) if natives else b""
+        return [
+            *(head + marker for head in ended - natives),
+            *(remote_write.series(remote_write.head_labels(head), of_histogram) for head in natives),
+        ]
 
     def _read(self, page: bytes, *, openmetrics: bool, now: int) -> Reading:
         lines = page_lines(page, openmetrics=openmetrics)
@@ -146,9 +177,12 @@ class SeriesCache:
         reading.scraped = len(splits)
         if splits and not unusual and not reading.refused:
             self._layout = Layout(lines, reading.comments, splits, heads)
-        if len(self._heads) > 2 * len(splits) + 1000:
-            self._heads.clear()  # most of it is of series that went away
+        self._forget(reading.scraped)
         return reading
+
+    def _forget(self, scraped: int) -> None:
+        if len(self._heads) > 2 * scraped + 1000:
+            self._heads.clear()  # most of it is of series that went away
 
     def _resolve(
         self, splits: list[Split], heads: list[bytes | None], *, openmetrics: bool
@@ -184,21 +218,41 @@ class SeriesCache:
 
     def _add_unusual(self, reading: Reading, head: bytes, measure: Measure, now: int) -> None:
         """Add a line with a timestamp or an exemplar."""
-        if head == _DROPPED:
-            return None
-        reading.kept += 1
-        own_time = self._job.honor_timestamps and measure.timestamp is not None
-        at = round(measure.timestamp * 1000) if own_time and measure.timestamp is not None else now
-        if at not in remote_write.TIMES or at > now + _FUTURE_MS:
-            return reading.refuse("out_of_bounds")
-        if not own_time and head in reading.live:
-            return reading.refuse("duplicate")
-        if not own_time or self._job.track_timestamps_staleness:
-            reading.live.add(head)
+        at = self._place(reading, head, measure.timestamp, now)
+        if at is None:
+            return
         reading.fields.append(head + _value_and_tail(_normal(measure.value), remote_write.sample_tail(at)))
         if measure.exemplar is not None:
             self._add_exemplar(reading, head, measure.exemplar, at)
-        return None
+
+    def _add_native(self, reading: Reading, sample: NativeSample, now: int) -> None:
+        """Add a native histogram."""
+        head, value = self._head(sample.series), bounded(sample.value, self._job.limits)
+        place = self._place(reading, head, sample.timestamp, now)
+        if place is None:
+            return
+        reading.native.add(head)
+        labels = remote_write.head_labels(head)
+        reading.fields.append(remote_write.series(labels, remote_write.histogram(value, place)))
+        for example in sample.exemplars:
+            self._add_exemplar(reading, head, example, place)
+
+    def _place(self, reading: Reading, head: bytes, timestamp: float | None, now: int) -> int | None:
+        """The time (milliseconds) of a sample that may have its own; None where the sample is left out."""
+        if head == _DROPPED:
+            return None
+        reading.kept += 1
+        own_time = self._job.honor_timestamps and timestamp is not None
+        at = round(timestamp * 1000) if own_time and timestamp is not None else now
+        if at not in remote_write.TIMES or at > now + _FUTURE_MS:
+            reading.refuse("out_of_bounds")
+            return None
+        if not own_time and head in reading.live:
+            reading.refuse("duplicate")
+            return None
+        if not own_time or self._job.track_timestamps_staleness:
+            reading.live.add(head)
+        return at
 
     def _add_exemplar(self, reading: Reading, head: bytes, exemplar: Exemplar, at: int) -> None:
         """Add an exemplar, unless the page only repeats the one that is stored."""
@@ -213,14 +267,26 @@ class SeriesCache:
         reading.comments, reading.metadata = comments, stored.metadata
         if comments == stored.comments:
             return
-        reading.metadata = {}
+        found: dict[str, Metadata] = {}
         for line in comments:
-            read_comment(line, reading.metadata, openmetrics=openmetrics)
+            read_comment(line, found, openmetrics=openmetrics)
+        self._add_metadata(reading, found)
+
+    def _add_metadata(self, reading: Reading, found: dict[str, Metadata]) -> None:
+        """Add what was not said of families before."""
+        reading.metadata = found
         reading.fields += [
             remote_write.metadata(family, *said)
-            for family, said in reading.metadata.items()
-            if stored.metadata.get(family) != said
+            for family, said in found.items()
+            if self._stored.metadata.get(family) != said
         ]
+
+    def _head(self, series: bytes) -> bytes:
+        """Head of a series by its text."""
+        found = self._heads.get(series)
+        if found is None:
+            found = self._heads[series] = self._learn(series)
+        return found
 
     def _learn(self, series: bytes) -> bytes:
         """Head of a series seen for the first time."""
@@ -230,6 +296,8 @@ class SeriesCache:
         if "__name__" not in labels:
             raise FormatError(f"metric relabeling left no name to {series.decode('utf-8', 'replace')}")
         self._check_limits(labels)
+        if self._job.name_validation == "legacy" and not all(map(_LEGACY.fullmatch, (*labels, labels["__name__"]))):
+            raise FormatError(f"invalid metric name or label names: {series.decode('utf-8', 'replace')}")
         return remote_write.series_head(remote_write.labels(labels))
 
     def _with_target_labels(self, labels: dict[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ PAGE_SOURCES := $(shell find ui/src -type f 2>/dev/null) ui/index.html ui/vite.c
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-promql clean
+.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-promql fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-server: $(READY) ## ingestion until queryable
 
 bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python benchmarks/bench_promql.py
+
+fuzz: $(READY) ## random input for as long as it takes: 2,000 queries against the real Prometheus
+	MIRANTE_FUZZ_QUERIES=2000 MIRANTE_FUZZ_SEED=$${SEED:-7} $(BIN)/pytest -q -s tests/server/promql/test_random_queries.py
 
 lock: ## pin every dependency again, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --extra server --extra dev --universal --python-version 3.11 \

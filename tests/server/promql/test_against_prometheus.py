@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-import cramjam
 import pytest
 
 from mirante.errors import BadQueryError, QueryError
 from mirante.formats import remote_write
 from mirante.server.promql.encode import encode
 from mirante.server.promql.engine import Engine
-from mirante.server.store.api import Labels
 from mirante.testing.memory_store import MemoryReader
-from tests.peers import Peer, fetch, free_port, program, running
+from tests.peers import Peer
 from tests.server.promql.queries import budget
+from tests.server.promql.versus import Series, by_labels, prometheus_with
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +28,6 @@ START = 1_700_000_040_000
 MINUTES = 20
 END = START + MINUTES * 60_000
 STEP = 60_000
-
-Series = tuple[Labels, list[tuple[int, float]]]
 
 
 def some_series() -> list[Series]:
@@ -76,30 +72,7 @@ def series() -> list[Series]:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory, series: Sequence[Series]) -> Iterator[Peer]:
     """The real one, with the data set."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    config = folder / "prometheus.yml"
-    config.write_text("global: {}\n")
-    address = f"127.0.0.1:{free_port()}"
-    command = [
-        program("prometheus"),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--storage.tsdb.retention.time=100y",
-        "--web.enable-remote-write-receiver",
-        "--enable-feature=promql-negative-offset,promql-at-modifier",
-        f"--web.listen-address={address}",
-        "--log.level=error",
-    ]
-    with running(command, f"http://{address}", "/-/ready", Path(folder) / "log") as peer:
-        body = b"".join(
-            remote_write.series(
-                remote_write.labels(labels), *(remote_write.sample(value, time) for time, value in points)
-            )
-            for labels, points in series
-        )
-        headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
-        status, text = fetch(f"{peer.url}/api/v1/write", data=bytes(cramjam.snappy.compress_raw(body)), headers=headers)
-        assert status == 204, text
+    with prometheus_with(tmp_path_factory.mktemp("prometheus"), series) as peer:
         yield peer
 
 
@@ -228,8 +201,3 @@ def test_both_refuse_the_same(prometheus: Peer, engine: Engine, expr: str) -> No
     with pytest.raises(QueryError) as caught:
         engine.instant(expr, END, budget())
     assert reply["errorType"] == ("bad_data" if isinstance(caught.value, BadQueryError) else "execution")
-
-
-def by_labels(data: dict[str, Any]) -> dict[str, list[tuple[float, str]]]:
-    """The points of each series."""
-    return {json.dumps(one["metric"], sort_keys=True): one["values"] for one in data["result"]}

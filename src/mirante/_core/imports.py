@@ -93,8 +93,10 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname not in self._waiting:
+            return None
         asking: set[str] = self._asking.__dict__.setdefault("names", set())
-        if fullname not in self._waiting or fullname in asking:
+        if fullname in asking:
             return None
         asking.add(fullname)  # a finder that asks all the others, this one among them, must not make us go in circles
         try:

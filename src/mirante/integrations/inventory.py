@@ -121,6 +121,8 @@ def httpx_client(client: Any) -> Iterator[Sighting]:  # noqa: ANN401 - an httpx 
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - httpx has no public way to them
         if transport is None or isinstance(transport, known) or instrumented(client):
             continue
+        if type(transport).__module__ == "starlette.testclient":
+            continue  # a test that asks its application directly
         hint = "mirante.integrations.httpx.instrument(client)"
         yield Sighting("http client", f"httpx with {type(transport).__name__}", ("metric", "span"), hint)
 

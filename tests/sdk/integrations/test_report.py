@@ -174,6 +174,12 @@ class OwnAdapter(requests.adapters.BaseAdapter):
     """Sends by other means."""
 
 
+class ToApplication(httpx.MockTransport):
+    """As Starlette's client for tests has it."""
+
+    __module__ = "starlette.testclient"
+
+
 @pytest.mark.usefixtures("watched")
 def test_http_clients_with_transports_of_their_own_are_not_recorded() -> None:
     """Unless somebody has asked for it; usual ones need no word."""
@@ -181,6 +187,7 @@ def test_http_clients_with_transports_of_their_own_are_not_recorded() -> None:
     by_hand = httpx.Client(transport=own)
     importlib.import_module("mirante.integrations.httpx").instrument(by_hand)
     usual = httpx.Client(mounts={"all://nowhere": None})
+    in_a_test = httpx.Client(transport=ToApplication(lambda _: httpx.Response(204)))
     session = requests.Session()
     assert found("http client") == {}
     client = httpx.AsyncClient(transport=own)
@@ -188,7 +195,7 @@ def test_http_clients_with_transports_of_their_own_are_not_recorded() -> None:
     assert found("http client") == {
         "httpx with MockTransport": ("metric", "span"), "requests with OwnAdapter": ("metric", "span"),
     }  # fmt: skip
-    del by_hand, usual, client
+    del by_hand, usual, in_a_test, client
 
 
 @pytest.mark.usefixtures("watched")

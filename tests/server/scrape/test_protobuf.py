@@ -21,12 +21,12 @@ from mirante.formats.exposition_parser import parse, read_series
 from mirante.formats.metric_family import CONTENT_TYPE, metric_family
 from mirante.formats.native_histogram import GAUGE, NativeHistogram
 from mirante.formats.protobuf import blob, delimited, double, int64, sint64, string
+from mirante.server.protobuf_exposition import read_protobuf, series_text
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
 from mirante.server.scrape.model import Limits, ScrapeJob
 from mirante.server.scrape.native import bounded
 from mirante.server.scrape.page import Reading, SeriesCache
-from mirante.server.scrape.protobuf import read_protobuf, series_text
 from mirante.server.store.protos import message_class
 from tests.peers import free_port, program, running, wait_for
 from tests.server.scrape.parts import NOW_MS, MemoryLog, eventually, serving

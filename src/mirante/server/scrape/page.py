@@ -30,10 +30,10 @@ from mirante.formats.exposition_parser import (
     split_sample,
 )
 from mirante.formats.native_histogram import NativeHistogram
+from mirante.server.protobuf_exposition import NativeSample, read_protobuf
 from mirante.server.scrape.layout import Layout, Split
 from mirante.server.scrape.model import ScrapeJob
 from mirante.server.scrape.native import bounded
-from mirante.server.scrape.protobuf import NativeSample, read_protobuf
 from mirante.server.scrape.relabel import relabel
 
 _FUTURE_MS = 10 * 60 * 1000  # Prometheus refuses samples further ahead than this

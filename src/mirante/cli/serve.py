@@ -10,6 +10,7 @@ import typer
 
 from mirante.cli.options import with_settings
 from mirante.config import resolve
+from mirante.server.lean import keep_out
 from mirante.server.settings import ServerSettings
 
 _CONFIG = Annotated[
@@ -24,7 +25,12 @@ def command(settings: Mapping[str, Any], config: Path | None) -> None:
 
     A flag wins over its environment variable, that over the key in the file given by --config.
     """
-    resolved = resolve(ServerSettings, code=settings, file=config, flags=True)
+
+    def read() -> ServerSettings:
+        return resolve(ServerSettings, code=settings, file=config, flags=True)
+
+    resolved = read()
+    keep_out("pandas")
     from mirante.server.app import serve  # here, so that --help does not load the engine
 
-    serve(resolved)
+    serve(resolved, read)

@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from mirante.server.ingest import routes as ingest
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds
 from mirante.server.ingest.push_groups import PushGroups
+from mirante.server.keeping import Keeping, open_store
 from mirante.server.otlp_ports import OtlpPorts
 from mirante.server.promql.engine import Engine as PromqlEngine
 from mirante.server.reload import Commit, Reloading
@@ -39,16 +41,17 @@ from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
 from mirante.server.scrape.model import PrometheusConfig
 from mirante.server.settings import ServerSettings
-from mirante.server.store.client import Engine, EngineLimits
-from mirante.server.store.migrations import migrate
 from mirante.server.store.reader import StoreReader
-from mirante.server.store.writer import LogWriter
 
 log = logging.getLogger("mirante")
 
 
-def serve(settings: ServerSettings) -> None:
+def serve(settings: ServerSettings, reread: Callable[[], ServerSettings] | None = None) -> None:
     """Run the server until it is told to stop.
+
+    Args:
+        settings: what the user asked for.
+        reread: the same, read anew from file and environment; what can change without a restart is taken from it.
 
     Raises:
         ConfigError: a configuration file cannot be used.
@@ -62,7 +65,7 @@ def serve(settings: ServerSettings) -> None:
     config = scrape_config(settings)
     listener = http.bind(settings.host, settings.port)
     port = listener.getsockname()[1]
-    with listener, OtlpPorts(settings.host, settings.otlp) as otlp, Server(settings, config, port) as server:
+    with listener, OtlpPorts(settings.host, settings.otlp) as otlp, Server(settings, config, port, reread) as server:
         gc.freeze()  # what has been loaded stays: the collector need not look at it again
         uvloop.run(server.run(listener, otlp))
 
@@ -83,9 +86,17 @@ class Server:
         settings: what the user asked for.
         config: what to scrape.
         port: on which it is going to listen.
+        reread: see ``serve``.
     """
 
-    def __init__(self, settings: ServerSettings, config: PrometheusConfig, port: int = 0) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        config: PrometheusConfig,
+        port: int = 0,
+        reread: Callable[[], ServerSettings] | None = None,
+    ) -> None:
+        self._reread = reread or (lambda: settings)
         self._closing = ExitStack()
         self._certificate = certificate_of(settings)
         try:
@@ -97,22 +108,21 @@ class Server:
     def _build(self, settings: ServerSettings, config: PrometheusConfig, port: int) -> None:
         self._settings, query = settings, settings.query
         data = self._data = settings.data.absolute()
-        engine = Engine(f"chdb://{data}", EngineLimits(readers=query.max_concurrency + 1))
-        self._closing.callback(engine.close)
-        migrate(engine)
-        writer = LogWriter(engine, data / "log")
-        self._closing.callback(writer.close)
+        store = open_store(settings, self._closing, query.max_concurrency + 1)
+        engine, writer, _ = store
         reader = StoreReader(engine)
         limits = QueryLimits(round(query.timeout * 1000), query.max_samples, query.max_concurrency)
         runner = QueryRunner(limits, engine.cancel)
         self._closing.callback(runner.close)
+        keeping = Keeping(settings, store, runner, self._reread).start()
+        self._closing.callback(keeping.close)
         telemetry = own.OwnTelemetry()
         self._access = make_access(settings, data, telemetry.registry)
         token = self._access.own_token if self._access.needed else ""
         jobs = own.builtin_jobs(settings.host, port, token, tls=self._certificate is not None)
         self._builtin = jobs if settings.host_metrics else ()
         self._scraper = ScrapeManager(config.with_builtin(*self._builtin), writer)
-        self._reloading = Reloading([self._prepare_scrape])
+        self._reloading = Reloading([self._prepare_scrape, keeping.prepare])
         self._ready = False
         prometheus = PrometheusApi(
             PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000), histograms=reader),
@@ -122,16 +132,18 @@ class Server:
             lambda: self._ready,
         )
         senders = make_limits(settings.limits, telemetry.registry)
-        received, bounds = IngestCounts(senders.charge), Bounds()
+        received, bounds = IngestCounts(senders.charge), Bounds(past=keeping.keeper.past)
         log_of_senders = SeriesLimitedLog(writer, senders) if settings.limits.series else writer
         pushed = PushGroups(data / "pushgateway", log_of_senders, writer)
         self._closing.callback(pushed.close)
         for collector in (writer, self._scraper, self._reloading, received, pushed):
             telemetry.registry.register(collector)
+        keeping.register(telemetry.registry)
         self.app = Starlette(
             routes=[
                 *prometheus.routes(),
                 *self._reloading.routes(),
+                *keeping.routes(),
                 *ingest.routes(log_of_senders, bounds, received, promoted=settings.otlp.promoted()),
                 *pushgateway.routes(pushed, bounds, received),
                 *telemetry.routes(),

@@ -19,6 +19,7 @@ from mirante.errors import (
     QueryCanceledError,
     QueryError,
     QueryTimeoutError,
+    StoreBusyError,
     StoreFullError,
 )
 
@@ -26,7 +27,15 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-STATUS = {"bad_data": 400, "not_found": 404, "execution": 422, "canceled": 499, "internal": 500, "timeout": 503}
+STATUS = {
+    "bad_data": 400,
+    "not_found": 404,
+    "execution": 422,
+    "canceled": 499,
+    "internal": 500,
+    "timeout": 503,
+    "unavailable": 503,
+}
 """Error types of the API and the status code of each."""
 
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
@@ -36,6 +45,7 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (QueryCanceledError, "canceled"),
     (QueryError, "execution"),
     (StoreFullError, "timeout"),
+    (StoreBusyError, "timeout"),
     (MiranteError, "internal"),
 )
 
@@ -58,7 +68,7 @@ def success_json(data: object, *, warnings: Sequence[str] = ()) -> Response:
 def failure(kind: str, message: str) -> Response:
     """Answer with an error of that type."""
     body = orjson.dumps({"status": "error", "errorType": kind, "error": message})
-    headers = {"Retry-After": "1"} if STATUS[kind] == 503 else None
+    headers = {"Retry-After": "1"} if kind == "timeout" else None  # what is turned off stays so
     return Response(body, status_code=STATUS[kind], media_type="application/json", headers=headers)
 
 

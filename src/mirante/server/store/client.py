@@ -38,6 +38,7 @@ from mirante.errors import (
     StoreError,
     StoreFullError,
 )
+from mirante.server.store.leftovers import clear_leftovers
 from mirante.server.trace import Read, Trace
 
 if TYPE_CHECKING:
@@ -280,6 +281,7 @@ class Engine:
             for directory in (formats, temporary):
                 directory.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(folder)
+            clear_leftovers(folder)
         except StoreBusyError as error:
             raise StoreBusyError(f"{error}; stop it, or choose another data directory") from None
         except OSError as error:

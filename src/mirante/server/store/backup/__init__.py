@@ -1,0 +1,1 @@
+"""Backups: consistent copies of the store that tell themselves whether they are whole."""

@@ -1,4 +1,7 @@
-"""The end of processes that ``multiprocessing`` started: they leave by ``os._exit``, which ``atexit`` does not see."""
+"""The end of processes that ``multiprocessing`` started: they leave by ``os._exit``, which ``atexit`` does not see.
+
+Other pools of processes end theirs in the same way; who knows such a pool calls ``leave`` when a process of it ends.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,16 @@ def at_worker_exit(duty: Callable[[], object]) -> None:
     if duty not in _duties.all and process is not None and process.parent_process() is not None:
         _finalize(duty)
     _duties.all[duty] = None
+
+
+def leave() -> None:
+    """This process, a worker of a pool that is not multiprocessing's, ends now: do what is to be done, latest first.
+
+    Example:
+        >>> leave()
+    """
+    for duty in reversed(list(_duties.all)):
+        duty()
 
 
 def _finalize(duty: Callable[[], object]) -> None:

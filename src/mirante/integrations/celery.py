@@ -18,8 +18,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from mirante._core.guard import REPORTER
-from mirante._core.leaving import leave
 from mirante._core.patch import Patches
+from mirante._core.workers import leave
 from mirante.correlation import bind, current
 from mirante.integrations._operation import SUPPRESS, Operation, error_type, suppressed, tracer
 from mirante.logging.handler import PipelineHandler

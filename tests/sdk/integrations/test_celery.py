@@ -13,7 +13,7 @@ from celery.exceptions import Ignore, Reject
 from opentelemetry import baggage, propagate
 from opentelemetry import context as otel_context
 
-from mirante._core import leaving
+from mirante._core import workers
 from mirante.correlation import bind, current
 from mirante.correlation.propagator import propagator
 from mirante.integrations import celery as integration
@@ -309,11 +309,12 @@ def test_the_workers_own_doings_make_no_spans_and_the_schedulers_messages_do(ins
 
 
 def test_a_pools_process_delivers_before_it_ends(installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends by ``os._exit``, of which atexit is not told."""
+    """It ends by ``os._exit``, of which atexit is not told; the latest duty comes first."""
     done: list[str] = []
-    monkeypatch.setattr(leaving, "_duties", {lambda: done.append("delivered"): None})
+    duties = {lambda: done.append("first"): None, lambda: done.append("second"): None}
+    monkeypatch.setattr(workers._duties, "all", duties)
     signals.worker_process_shutdown.send(sender=None, pid=1, exitcode=0)
-    assert done == ["delivered"]
+    assert done == ["second", "first"]
 
 
 @pytest.mark.parametrize("first", ["logging", "celery"])

@@ -1,0 +1,30 @@
+"""ASGI's lifespan: what was recorded is delivered when the application says that it has shut down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from mirante._core.stopping import server_stopped
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def delivering(send: Send) -> Send:
+    """The ``send`` of a lifespan that delivers before it lets the last message through.
+
+    Example:
+        >>> import asyncio
+        >>> async def send(message):
+        ...     print(message["type"])
+        >>> asyncio.run(delivering(send)({"type": "lifespan.startup.complete"}))
+        lifespan.startup.complete
+    """
+
+    async def send_and_deliver(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown."):
+            server_stopped()  # blocks: the server serves nobody any more, and this is bounded
+        await send(message)
+
+    return send_and_deliver

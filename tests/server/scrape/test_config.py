@@ -5,6 +5,7 @@ The corpus beside this file holds files that are good, and bad ones whose first 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,18 @@ def test_what_is_not_given_has_prometheus_defaults() -> None:
     (job,) = read_config(CORPUS / "minimal.good.yml").jobs
     assert (job.interval, job.timeout, job.path, job.scheme) == (60_000, 10_000, "/metrics", "http")
     assert (job.honor_labels, job.honor_timestamps) == (False, True)
+
+
+GUIDE = Path(__file__).parents[3] / "docs" / "guide" / "scrape.md"
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_the_examples_of_the_guide_are_good(tmp_path: Path, text: str) -> None:
+    """A reader can copy them."""
+    path = tmp_path / "prometheus.yml"
+    path.write_text(text)
+    assert read_config(path).jobs
 
 
 def test_an_empty_file_scrapes_nothing() -> None:

@@ -68,6 +68,16 @@ def test_the_request_is_prometheus_own() -> None:
     assert (fetched.gzip, fetched.format, fetched.page()) == (True, "text", b"temperature 20\n")
 
 
+def test_names_of_the_old_rules_are_asked_for() -> None:
+    """``metric_name_validation_scheme: legacy`` has the target write other names with underscores."""
+    exposer = Exposer()
+    fetch(exposer, name_validation="legacy", protocols=("PrometheusProto", "OpenMetricsText1.0.0"))
+    assert exposer.requests[0].headers["Accept"] == (
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.4,"
+        "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.3,*/*;q=0.2"
+    )
+
+
 def test_compression_can_be_off() -> None:
     """``enable_compression: false`` asks for the page as it is."""
     fetched = fetch(Exposer(), enable_compression=False)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mirante.errors import ConfigError, StoreError
+from mirante.formats.exposition_parser import Metadata
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
 from mirante.server.scrape.model import HttpClient, Limits, PrometheusConfig, ScrapeJob, StaticSd, TargetGroup, Tls
@@ -98,6 +99,21 @@ def test_targets_are_listed_as_prometheus_lists_them() -> None:
                 (dropped,) = manager.targets()["droppedTargets"]
                 assert (dropped["scrapePool"], dropped["discoveredLabels"]["__address__"]) == ("a", "gone:1")
                 assert manager.targets()["droppedTargetCounts"] == {"a": 1, "later": 0}
+
+    asyncio.run(main())
+
+
+def test_what_targets_say_of_their_metrics_is_listed() -> None:
+    """By job and target, as it was scraped last."""
+
+    async def main() -> None:
+        log = MemoryLog()
+        page = "# TYPE x counter\n# HELP x Of all.\nx 1\n"
+        async with serving(Exposer(page)) as address, managing(log, job("b", address), job("a", address)) as manager:
+            assert manager.scrape_pools() == ["a", "b"]
+            await scraped(manager)
+            said = [(labels["job"], dict(families)) for labels, families in manager.target_metadata()]
+            assert said == [(name, {"x": Metadata("counter", "Of all.")}) for name in ("a", "b")]
 
     asyncio.run(main())
 

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 from mirante._core import destinations
 from mirante._core.batches import BatchQueue, Send
+from mirante._core.model import Collector
+from mirante._core.stopping import at_server_stop
 from mirante._core.workers import at_worker_exit
 from mirante.collectors.process import ProcessCollector
 from mirante.collectors.runtime import RuntimeCollector
@@ -53,6 +55,7 @@ class _Running:
         self.registry = registry
         self.pushes: tuple[MetricPush, ...] = ()
         self.queues: list[BatchQueue[Any]] = []
+        self.counts: list[Collector] = []
         self._undo = ExitStack()
         try:
             if settings.disabled:
@@ -77,9 +80,9 @@ class _Running:
         self._undo.callback(otel.uninstall)
         self._begin_logging()
         self._begin_tracing()
-        for queue in self.queues:
-            registry.register(queue)
-            self._undo.callback(registry.unregister, queue)
+        for count in self.counts:
+            registry.register(count)
+            self._undo.callback(registry.unregister, count)
         self._begin_metrics()
 
     def _begin_logging(self) -> None:
@@ -87,6 +90,7 @@ class _Running:
         send = self._send("logs", settings.logs_endpoint, settings.logs_headers, settings.logs_compression)
         logging = logging_setup.start(settings, send, self._resource)
         self._undo.callback(logging.undo)
+        self.counts.append(logging)
         self._keep(logging.exporter)
 
     def _begin_tracing(self) -> None:
@@ -119,6 +123,7 @@ class _Running:
     def _keep(self, queue: BatchQueue[Any] | None) -> None:
         if queue is not None:
             self.queues.append(queue)
+            self.counts.append(queue)
 
     def flush(self, timeout: float) -> bool:
         """Deliver now what was recorded until now."""
@@ -135,7 +140,7 @@ class _Running:
         for queue in self.queues:
             queue.end(timeout)
         for push in self.pushes:
-            push.ask_to_stop(flush=flush, gone=[_PROCESS, _RUNTIME, otel.PROVIDER, *self.queues])
+            push.ask_to_stop(flush=flush, gone=[_PROCESS, _RUNTIME, otel.PROVIDER, *self.counts])
         self._deadline = time.monotonic() + timeout
 
     def wait(self, *, flush: bool) -> bool:
@@ -145,7 +150,8 @@ class _Running:
         return all(ended)
 
     def publish(self) -> None:
-        """Let whoever has measurements to send know where to."""
+        """Let whoever has measurements to send know where to, and servers that stop what to do."""
+        at_server_stop(self.flush, self.settings.shutdown_timeout)
         destinations.set_configured(tuple(push.exporter for push in self.pushes))
 
     def in_child(self) -> None:
@@ -265,6 +271,7 @@ def _stop(*, flush: bool) -> bool:
         if running is None:
             return True
         destinations.set_configured(())
+        at_server_stop(None)
         running.end(flush=flush)
     return running.wait(flush=flush)
 

@@ -39,6 +39,7 @@ class FileOutput:
         clock: the time.
 
     Attributes:
+        name: ``file``.
         dropped: lines that the disk did not take.
 
     Raises:
@@ -55,6 +56,8 @@ class FileOutput:
         {"timestamp":"1970-01-01T00:00:00.000000Z","level":"info","logger":"shop","event":"sold"}
     """
 
+    name = "file"
+
     def __init__(
         self,
         path: Path | str,
@@ -68,7 +71,6 @@ class FileOutput:
     ) -> None:
         if not 0 < max_bytes <= max_total_bytes or not max_age > 0:
             raise DeclarationError("FileOutput: needs 0 < max_bytes <= max_total_bytes and max_age > 0")
-        self.dropped = 0
         self._path = Path(path)
         self._format = formatter
         self._max_bytes = max_bytes
@@ -87,6 +89,7 @@ class FileOutput:
         # Reentrant, because a signal handler or a finalizer may log in the middle of a line.
         self._lock = threading.RLock()
         self._elders.after_fork()
+        self.dropped = 0
 
     def __call__(self, line: LogLine) -> None:
         """Write one line."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 from mirante._core.batches import Send
+from mirante._core.model import MetricFamily, Sample
 from mirante._core.spool_slots import open_spool
 from mirante.logging.export import LogExporter
 from mirante.logging.files import FileOutput
@@ -40,6 +41,16 @@ class Logging:
     def flush(self, timeout: float = 10.0) -> bool:
         """Send what was logged by now; false when that takes longer than ``timeout`` seconds."""
         return self.exporter is None or self.exporter.flush(timeout)
+
+    def collect(self) -> Iterable[MetricFamily]:
+        """Lines that were shown or kept nowhere, as a metric; what is exported is counted by the exporter."""
+        lost = tuple(
+            Sample("mirante_log_output_errors_total", {"output": sink.name}, sink.dropped)
+            for sink in self._sinks
+            if isinstance(sink, StreamOutput | FileOutput)
+        )
+        told = "Log lines that an output did not take, such as a closed stream or a file on a full disk."
+        yield MetricFamily("mirante_log_output_errors", "counter", told, "", lost)
 
     def undo(self) -> None:
         """Put the standard library's logging back and close the files."""

@@ -22,11 +22,12 @@ class StreamOutput:
         formatter: turns lines into text.
 
     Attributes:
+        name: the stream's.
         dropped: lines that the stream did not take, such as after it was closed.
     """
 
     def __init__(self, stream: Literal["stderr", "stdout"], formatter: Formatter) -> None:
-        self.dropped = 0
+        self.name: str = stream
         self._stdout = stream == "stdout"
         self._format = formatter.__call__  # bound once, for a cheaper call
         self._known: tuple[TextIO | None, int] = (None, -1)  # a stream and the descriptor that may be written to
@@ -37,6 +38,7 @@ class StreamOutput:
         """A lock that another thread held when the process forked is held for ever."""
         # Reentrant, because a signal handler or a finalizer may log in the middle of a line.
         self._lock = threading.RLock()
+        self.dropped = 0
 
     def __call__(self, line: LogLine) -> None:
         """Write one line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import os
 import sys
 import threading
@@ -12,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from mirante._core import fork
+from mirante._core.guard import REPORTER
 from mirante.logging import FileOutput, JsonFormatter, LogLine, StreamOutput
 from mirante.logging.files import Elders
 from mirante.testing.clock import FakeClock
+from tests.sdk.logging.support import running
 
 DAY = 86_400.0
 
@@ -34,6 +38,27 @@ def tidied() -> None:
     for thread in threading.enumerate():
         if thread.name == "mirante-log-files":
             thread.join()
+
+
+def test_lines_that_an_output_does_not_take_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk below the stream or the file, as a metric by output; a forked child counts from zero."""
+    log = logging.getLogger("full")
+    monkeypatch.setattr(REPORTER, "_told", {})
+    with Path("/dev/full").open("w") as full, running(log_stream="stderr", log_file=tmp_path / "app.log") as run:
+        monkeypatch.setattr(sys, "stderr", full)
+        log.warning("one")
+        (tmp_path / "app.log").unlink()
+        (tmp_path / "app.log").mkdir()
+        for sink in run._sinks:
+            if isinstance(sink, FileOutput):
+                sink.close()
+        log.warning("two")
+        (family,) = run.collect()
+        # what was told of the file is a line too, and is not taken either
+        assert {sample.labels["output"]: sample.value for sample in family.samples} == {"stderr": 3, "file": 2}
+        fork._tell()
+        (family,) = run.collect()
+        assert {sample.value for sample in family.samples} == {0}
 
 
 def test_lines_follow_what_was_printed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def at_server_stop(deliver: Callable[[float], object] | None, seconds: float = 0
         delivered
         >>> at_server_stop(None)
     """
-    global _deliver, _seconds  # noqa: PLW0603 - one process, one delivery
+    global _deliver, _seconds
     _deliver, _seconds = deliver, seconds
 
 

@@ -10,6 +10,7 @@ from opentelemetry.propagators.textmap import Getter
 from mirante._core.guard import REPORTER
 from mirante.integrations.exchange import HEADER, Exchange
 from mirante.integrations.incoming import METHODS, Parents, address, described, exclusion
+from mirante.integrations.lifespan import delivering
 from mirante.integrations.routes import route_template
 from mirante.metrics.exposition import OPEN, Access, respond
 from mirante.metrics.registry import REGISTRY, Registry
@@ -123,7 +124,7 @@ def observed(
             exchange = None
             REPORTER.fault("MiranteMiddleware", error)
         if exchange is None:
-            await call(app, scope, receive, send)
+            await call(app, scope, receive, delivering(send) if kind == "lifespan" else send)
             return
         scope[SEEN] = True
         try:

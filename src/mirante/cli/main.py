@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mirante.cli import check, import_, query, serve, token
+from mirante.cli import backup, check, delete, import_, query, serve, token
 from mirante.errors import ConfigError, MiranteError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 app.command("serve")(serve.command)
 app.add_typer(check.app, name="check")
 app.add_typer(token.app, name="token")
+app.add_typer(backup.app, name="backup")
+app.add_typer(delete.app, name="delete")
 app.command("import")(import_.command)
 app.command("query")(query.command)
 

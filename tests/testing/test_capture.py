@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -10,16 +11,22 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from opentelemetry import metrics as otel_metrics
 from opentelemetry import propagate
 from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import TracerProvider as OtherProvider
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 import mirante
 from mirante import metrics, tracing
 from mirante.correlation import bind
+from mirante.integrations.asgi import MiranteMiddleware
 from mirante.logging import add_sink, get_logger, remove_sink
 from mirante.metrics import Registry
 from mirante.testing import Capture, FakeClock, FakeIds, capture
@@ -90,6 +97,27 @@ def test_ids_count_from_one_unless_others_are_given() -> None:
     with capture(ids=ids) as seen, tracing.Tracer().start_span("two"):
         pass
     assert seen.span("two").trace_id == 2
+
+
+def test_a_whole_request_is_seen_with_ids_that_count() -> None:
+    """Its span, its duration and what it logged, under one request id."""
+
+    async def hello(request: Request) -> PlainTextResponse:
+        get_logger("shop").info("asked")
+        return PlainTextResponse("hello")
+
+    app = MiranteMiddleware(Starlette(routes=[Route("/hello", hello)]))
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop.example") as client:
+            return await client.get("/hello")
+
+    with capture() as seen:
+        answer = asyncio.run(ask())
+    assert answer.headers["x-request-id"] == "request-1"
+    assert seen.span("GET /hello").trace_id == 1
+    assert seen.log("asked")["request_id"] == "request-1"
+    assert seen.metric("http_server_request_duration_seconds_count", http_route="/hello") == 1
 
 
 def test_finding_a_span_that_is_not_there_or_not_alone_says_what_there_is() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple
 
@@ -34,7 +35,33 @@ def new_request_id() -> str:
         >>> len(new_request_id())
         32
     """
+    return _Ids.new()
+
+
+def _random_id() -> str:
     return f"{_bits(128):032x}"
+
+
+class _Ids:
+    """Where new ids come from."""
+
+    new: Callable[[], str] = staticmethod(_random_id)
+
+
+@contextmanager
+def request_ids(source: Callable[[], str]) -> Iterator[None]:
+    """Take the ids of requests that bring none from somewhere else for a block: for tests.
+
+    Example:
+        >>> with request_ids(lambda: "r-1"):
+        ...     new_request_id()
+        'r-1'
+    """
+    before, _Ids.new = _Ids.new, source
+    try:
+        yield
+    finally:
+        _Ids.new = before
 
 
 def usable_request_id(given: str) -> str:

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from mirante._core.model import MetricFamily, Sample
 from mirante.correlation.propagator import propagator
+from mirante.integrations.incoming import request_ids
 from mirante.logging.line import LogLine, flat
 from mirante.logging.pipeline import captured as captured_lines
 from mirante.metrics import otel
 from mirante.metrics.registry import REGISTRY, Registry
 from mirante.testing.ids import FakeIds
 from mirante.testing.loggers import taken
-from mirante.tracing.ids import IdSource
 from mirante.tracing.process import captured as captured_spans
 from mirante.tracing.provider import Pipeline
 from mirante.tracing.sampling import AlwaysOn
@@ -155,7 +155,7 @@ def _values(families: Iterable[MetricFamily]) -> dict[_Key, _Value]:
 
 
 @contextmanager
-def capture(*, level: str = "info", registry: Registry = REGISTRY, ids: IdSource | None = None) -> Iterator[Capture]:
+def capture(*, level: str = "info", registry: Registry = REGISTRY, ids: FakeIds | None = None) -> Iterator[Capture]:
     """Collect the spans, log lines and metrics of a block in memory, and nowhere else.
 
     It sees what code records through ``mirante``, the OpenTelemetry API, the standard library's logging and structlog,
@@ -166,7 +166,7 @@ def capture(*, level: str = "info", registry: Registry = REGISTRY, ids: IdSource
     Args:
         level: from which on log lines get through.
         registry: the metrics to look at; the process's own when not given.
-        ids: of traces and spans; a new FakeIds when not given.
+        ids: of traces, spans and requests; new ones when not given.
 
     Example:
         >>> from mirante import metrics, tracing
@@ -181,7 +181,9 @@ def capture(*, level: str = "info", registry: Registry = REGISTRY, ids: IdSource
     with ExitStack() as stack:
         stack.enter_context(otel.captured(registry))
         seen = Capture(registry)
-        pipeline = Pipeline(seen.spans.append, AlwaysOn(), ids=ids or FakeIds())
+        ids = ids or FakeIds()
+        stack.enter_context(request_ids(ids.request_id))
+        pipeline = Pipeline(seen.spans.append, AlwaysOn(), ids=ids)
         stack.enter_context(captured_spans(pipeline, propagator("tracecontext,baggage")))
         stack.enter_context(captured_lines(seen.add_line))
         stack.enter_context(taken(level))

@@ -127,11 +127,21 @@ def test_protobuf_of_other_clients() -> None:
     assert family.samples == (Sample("m", {}, 2.0, 0.009, Exemplar({}, 1.0)),)
 
 
-def test_a_native_histogram_without_classic_buckets_is_refused() -> None:
-    """It would lose its buckets."""
-    native = NativePoint({}, 0, 0.0, 0, 1.0, {0: 1}, {})
-    with pytest.raises(FormatError, match='"m" is a native histogram'):
-        read_families(metric_family(MetricFamily("m", "histogram", native=(native,))), PROTOBUF)
+def test_native_histograms() -> None:
+    """They stand beside samples, and take the place of the classic buckets of the same histogram."""
+    native = NativePoint({"k": "v"}, 0, 0.5, 1, 1.0, {0: 1}, {}, (Exemplar({"trace_id": "x"}, 0.25, None),))
+    both = MetricFamily(
+        "took", "histogram", "T.", samples=FAMILIES[2].samples, native=(native._replace(labels={"k": "a"}),)
+    )
+    families = read_families(
+        metric_family(MetricFamily("m", "histogram", native=(native,))) + metric_family(both), PROTOBUF
+    )
+    assert [(one.name, one.type, len(one.samples), len(one.natives)) for one in families] == [
+        ("m", "histogram", 0, 1), ("took", "histogram", 0, 1)
+    ]  # fmt: skip
+    (found,) = families[0].natives
+    assert (found.labels, found.value.count, found.value.positive) == ({"k": "v"}, 2, {0: 1})
+    assert found.exemplars == native.exemplars
 
 
 @pytest.mark.parametrize(
@@ -143,14 +153,12 @@ def test_a_native_histogram_without_classic_buckets_is_refused() -> None:
         (b"# TYPE a histogram\na_bucket 1\n", TEXT, 'the sample "a_bucket" of a histogram lacks the label "le"'),
         (b'# TYPE a histogram\na_bucket{le="x"} 1\n', TEXT, 'expected a number as the value, got "x"'),
         (b"a 1\n", OPENMETRICS, "# EOF"),
-        (b"\x05abc", PROTOBUF, "the body is no sequence of io.prometheus.client.MetricFamily"),
-        (b"\xff", PROTOBUF, "the body is no sequence"),
-        (delimited(b"\x08\x01\xff"), PROTOBUF, "the body is no sequence"),
-        (protobuf(name=""), PROTOBUF, 'the family "" has no name'),
-        (protobuf(kind=5), PROTOBUF, 'the family "m" has no name, or a type that nobody knows: 5'),
-        (protobuf(blob(3, b"")), PROTOBUF, 'a metric of "m" is not a gauge'),
-        (protobuf(blob(1, b""), blob(2, b"")), PROTOBUF, 'label name "" of "m" is empty or not unique'),
-        (protobuf(*[blob(1, string(1, "a"))] * 2, blob(2, b"")), PROTOBUF, 'label name "a" of "m" is empty or not'),
+        (b"\x05abc", PROTOBUF, "the page ends in the middle of a metric family"),
+        (b"\xff", PROTOBUF, "there is no length of a metric family at byte 0"),
+        (delimited(b"\x08\x01\xff"), PROTOBUF, "there is no metric family at byte 1"),
+        (protobuf(blob(2, b""), name=""), PROTOBUF, "a metric family has no name"),
+        (protobuf(kind=6), PROTOBUF, 'metric family "m" has the unknown type 6'),
+        (protobuf(*[blob(1, string(1, "a"))] * 2, blob(2, b"")), PROTOBUF, 'label name "a" is not unique'),
     ],
 )
 def test_bodies_that_are_none(body: bytes, media_type: str, reason: str) -> None:

@@ -13,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
+from mirante._core.model import Exemplar, MetricFamily, NativePoint
 from mirante.errors import StoreError, StoreFullError
+from mirante.formats.metric_family import CONTENT_TYPE, metric_family
 from mirante.formats.pushgateway import group_path
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds, Refusal
 from mirante.server.ingest.push_groups import PushGroups
 from mirante.server.ingest.pushgateway import group_labels, routes
+from mirante.server.store.protos import message_class
 from mirante.testing.clock import FakeClock
 from tests.server.asgi import Reply, call
 from tests.server.ingest.conftest import MemoryLog
@@ -220,6 +223,7 @@ INCONSISTENT = {
     'a{job="x"} 1\na{job="y"} 2\n': '"a" has two samples with the same labels ',
     "# TYPE known counter\nknown 1\n": "\"known\" is a counter here and a gauge in the group {'job': 'other'}",
     "# TYPE h histogram\nh_sum 1\n# TYPE h_count gauge\nh_count 1\n": '"h_count" is a metric and a part of the',
+    'a{""="x"} 1\n': "a label of {'': 'x'} has no name",
     "known_h_sum 1\n": '"known_h_sum" is a metric and a part of the histogram "known_h"',
 }
 
@@ -392,6 +396,59 @@ def test_no_path_does_harm(rest: str) -> None:
         except Refusal:
             continue
         assert labels["job"]
+
+
+def native(gateway: Gateway, method: str, *families: MetricFamily) -> int:
+    """Push in protobuf; the status."""
+    body = b"".join(map(metric_family, families))
+    return asyncio.run(call(gateway.app, method, GROUP, body, {"content-type": CONTENT_TYPE})).status
+
+
+def histograms(gateway: Gateway) -> list[tuple[int, int, float, list[int]]]:
+    """Time, count, sum and deltas of the histograms written since the last call, all of one series."""
+    bodies, gateway.log.bodies = gateway.log.bodies, []
+    found = [one for _, body in bodies for one in message_class("remote_write").FromString(body).timeseries]  # type: ignore[attr-defined] # made at run time
+    series = [one for one in found if one.histograms]
+    assert all({pair.name: pair.value for pair in one.labels} == NATIVE for one in series)
+    assert not any(one.samples for one in found if {pair.name: pair.value for pair in one.labels} == NATIVE)
+    return [
+        (value.timestamp, value.count_int, value.sum, [*value.negative_deltas, *value.positive_deltas])
+        for one in series
+        for value in one.histograms
+    ]
+
+
+NATIVE = {"__name__": "h", "disk": "sda", "job": "backup", "k": "v"}
+
+
+def test_native_histograms(gateway: Gateway) -> None:
+    """They are written again and again, survive a restart, are shown, and end as histograms."""
+    point = NativePoint({"k": "v"}, 0, 0.5, 1, 7.0, {1: 2, 3: 1}, {0: 1}, (Exemplar({"trace_id": "x"}, 3.0, 1.0),))
+    family = MetricFamily("h", "histogram", "H.", native=(point,))
+    assert native(gateway, "PUT", family) == 200
+    gateway.start()
+    gateway.clock.advance(15)
+    gateway.groups.write()
+    ms = START * 1000
+    written = read(body for _, body in gateway.log.bodies)
+    assert written.exemplars[tuple(NATIVE.items())] == [({"trace_id": "x"}, 3.0, 1000)]
+    assert histograms(gateway) == [(ms, 5, 7.0, [1, 2, -1]), (ms + 15_000, 5, 7.0, [1, 2, -1])]
+    labels = {"disk": "sda", "instance": "", "job": "backup", "k": "v"}
+    assert gateway.send("GET", "/api/v1/metrics").json()["data"][0]["h"]["metrics"] == [
+        {
+            "labels": labels, "count": "5", "sum": "7",
+            "buckets": [[1, "-1", "-0.5", "1"], [3, "-0.5", "0.5", "1"], [0, "1", "2", "2"], [0, "4", "8", "1"]],
+        }
+    ]  # fmt: skip
+    assert gateway.exposed() == [
+        f'h_{part}{{disk="sda",instance="",job="backup",k="v"{le}}} {value}'
+        for part, le, value in (("bucket", ',le="+Inf"', 5.0), ("sum", "", 7.0), ("count", "", 5.0))
+    ]
+    twice = tuple(point._replace(labels={"k": "v", "disk": disk}) for disk in "ab")
+    assert native(gateway, "POST", MetricFamily("h", "histogram", native=twice)) == 400
+    gateway.written()
+    assert native(gateway, "PUT") == 200
+    assert [bits(total) for _, _, total, _ in histograms(gateway)] == [STALE]
 
 
 def test_json_is_what_is_kept(gateway: Gateway) -> None:

@@ -8,79 +8,36 @@ Source: the Pushgateway's README, "About metric inconsistencies", "About the job
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import isnan
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import TypeVar
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.guard import REPORTER
 from mirante._core.model import MetricFamily, Sample
 from mirante._core.periodic import Periodic
-from mirante.errors import DeclarationError, StoreError, StoreFullError
+from mirante.errors import DeclarationError, StoreError
 from mirante.formats import remote_write
-from mirante.server.ingest.push_body import Family
+from mirante.formats.native_histogram import NativeHistogram
+from mirante.server.ingest.push_body import PARTS, Family, NativeSample
+from mirante.server.ingest.push_files import GroupFiles
+from mirante.server.ingest.push_group import FAILURE_TIME, PUSH_TIME, Group, Value, series_head
 from mirante.server.store.api import BodyLog
 
 INTERVAL = 15.0
 """Seconds between two samples of a series that nobody pushes."""
-PUSH_TIME, FAILURE_TIME = "push_time_seconds", "push_failure_time_seconds"
-
 _HELP = {
     PUSH_TIME: "Last Unix time when changing this group succeeded.",
     FAILURE_TIME: "Last Unix time when changing this group failed.",
 }
 _FIELDS_PER_BODY = 20_000  # a body of some megabytes
-_SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
-_log = logging.getLogger(__name__)
 _double = struct.Struct("<d").pack
+_STALE = _double(remote_write.STALE_NAN)
+_STALE_HISTOGRAM = NativeHistogram(0, remote_write.STALE_NAN)
 
-GroupKey = tuple[tuple[str, str], ...]
-"""The labels of a group, sorted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One group.
-
-    Attributes:
-        labels: of the group, ``job`` among them.
-        families: by name, the samples with the group's labels.
-        values: by the encoded beginning of each series its encoded value.
-    """
-
-    labels: Mapping[str, str]
-    families: Mapping[str, Family]
-    values: Mapping[bytes, bytes] = field(init=False)
-
-    def __post_init__(self) -> None:
-        values = {
-            _head(sample): _double(remote_write.NORMAL_NAN if isnan(sample.value) else sample.value)
-            for family in self.families.values()
-            for sample in family.samples
-        }
-        object.__setattr__(self, "values", values)
-
-    @property
-    def key(self) -> GroupKey:
-        """Names the group."""
-        return tuple(sorted(self.labels.items()))
-
-    def moment(self, name: str) -> float:
-        """The value of PUSH_TIME or FAILURE_TIME: seconds since the Unix epoch, 0 for never."""
-        return self.families[name].samples[0].value
-
-
-def _head(sample: Sample) -> bytes:
-    return remote_write.series_head(remote_write.labels({**sample.labels, "__name__": sample.name}))
+One = TypeVar("One", Sample, NativeSample)
 
 
 class PushGroups:
@@ -107,7 +64,7 @@ class PushGroups:
         clock: Clock = SYSTEM_CLOCK,
         interval: float = INTERVAL,
     ) -> None:
-        self._files = _GroupFiles(directory)
+        self._files = GroupFiles(directory)
         self._log, self._again = log, again or log
         self._clock = clock
         self._lock = threading.Lock()
@@ -164,7 +121,7 @@ class PushGroups:
             key = tuple(sorted(labels.items()))
             group = self._groups.get(key)
             if group is not None:
-                self._append(self._again, _ended(group.values), self._now_ms())
+                self._append(self._again, _ended(group.values, {}), self._now_ms())
                 self._files.remove(key)
                 del self._groups[key]
                 self._disown(group)
@@ -195,16 +152,9 @@ class PushGroups:
         """Write what is new and what is gone, then keep the group: what fails on the way changes nothing."""
         key, now = group.key, self._now_ms()
         before = self._groups.get(key)
-        gone = _ended(before.values.keys() - group.values.keys()) if before else ()
+        gone = _ended(before.values, group.values) if before else ()
         fields = [remote_write.metadata(one.name, one.type, one.help) for one in pushed]
-        for one in pushed:
-            fields += [
-                remote_write.series(
-                    remote_write.head_labels(_head(sample)), remote_write.exemplar(sample.exemplar, now)
-                )
-                for sample in one.samples
-                if sample.exemplar is not None
-            ]
+        fields += [field for one in pushed for field in _exemplars(one, now)]
         self._append(self._log, [*group.values.items(), *gone], now, fields)
         self._files.write(group)
         if before is not None:
@@ -222,9 +172,17 @@ class PushGroups:
         return self._last_ms
 
     @staticmethod
-    def _append(log: BodyLog, values: Iterable[tuple[bytes, bytes]], now: int, more: Sequence[bytes] = ()) -> None:
+    def _append(log: BodyLog, values: Iterable[tuple[bytes, Value]], now: int, more: Sequence[bytes] = ()) -> None:
         tail = remote_write.sample_tail(now)
-        fields = [*more, *(head + value + tail for head, value in values)]
+        fields = [
+            *more,
+            *(
+                head + value + tail
+                if isinstance(value, bytes)
+                else remote_write.series(remote_write.head_labels(head), remote_write.histogram(value, now))
+                for head, value in values
+            ),
+        ]
         parts = range(0, len(fields), _FIELDS_PER_BODY)
         if fields:
             log.append("remote_write", [b"".join(fields[i : i + _FIELDS_PER_BODY]) for i in parts])
@@ -246,25 +204,51 @@ class PushGroups:
                 raise DeclarationError(f"a series with the same name and labels is in the group {dict(owner)} already")
 
 
-def _ended(heads: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    marker = _double(remote_write.STALE_NAN)
-    return [(head, marker) for head in heads]
+def _ended(before: Mapping[bytes, Value], after: Mapping[bytes, Value]) -> list[tuple[bytes, Value]]:
+    """Staleness markers of the series that are gone, each of its own kind."""
+    return [
+        (head, _STALE if isinstance(value, bytes) else _STALE_HISTOGRAM)
+        for head, value in before.items()
+        if head not in after
+    ]
+
+
+def _exemplars(family: Family, now: int) -> Iterator[bytes]:
+    """The exemplars of a family, as fields of their own."""
+    found = [(series_head(one.name, one.labels), one.exemplar) for one in family.samples if one.exemplar is not None]
+    found += [(series_head(family.name, one.labels), example) for one in family.natives for example in one.exemplars]
+    for head, example in found:
+        yield remote_write.series(remote_write.head_labels(head), remote_write.exemplar(example, now))
 
 
 def _joined(families: Iterable[Family], labels: Mapping[str, str], now: int) -> Iterator[Family]:
     """The families with the group's labels, which win over their own."""
     for family in families:
         samples: dict[object, Sample] = {}
+        natives: dict[object, NativeSample] = {}
         for sample in family.samples:
-            if sample.timestamp is not None:
-                raise DeclarationError("pushed metrics must not have timestamps")
-            joined = dict(sorted({"instance": "", **sample.labels, **labels}.items()))
-            series = sample.name, tuple(joined.items())
-            if series in samples:
-                raise DeclarationError(f'"{sample.name}" has two samples with the same labels {joined}')
-            samples[series] = sample._replace(labels=joined)
+            joined = _labels(sample.labels, labels, sample.timestamp)
+            _add_once(samples, sample.name, sample._replace(labels=joined))
+        for native in family.natives:
+            joined = _labels(native.labels, labels, native.timestamp)
+            _add_once(natives, family.name, native._replace(labels=joined))
         if family.name not in _HELP:
-            yield family._replace(samples=tuple(samples.values()), time=now)
+            yield family._replace(samples=tuple(samples.values()), natives=tuple(natives.values()), time=now)
+
+
+def _labels(own: Mapping[str, str], group: Mapping[str, str], time: float | None) -> dict[str, str]:
+    if time is not None:
+        raise DeclarationError("pushed metrics must not have timestamps")
+    if "" in own:
+        raise DeclarationError(f"a label of {dict(own)} has no name")
+    return dict(sorted({"instance": "", **own, **group}.items()))
+
+
+def _add_once(found: dict[object, One], name: str, one: One) -> None:
+    series = name, tuple(one.labels.items())
+    if series in found:
+        raise DeclarationError(f'"{name}" has two samples with the same labels {dict(one.labels)}')
+    found[series] = one
 
 
 def _moments(labels: Mapping[str, str], now: int, before: Group | None, *, failed: bool = False) -> dict[str, Family]:
@@ -281,69 +265,7 @@ def _check_suffixes(groups: Iterable[Group], pushed: Mapping[str, Family]) -> No
     """No family may be called like a part of a histogram or summary."""
     kinds = {name: family.type for group in groups for name, family in group.families.items()}
     for name, kind in kinds.items():
-        for suffix in _SUFFIXES.get(kind, ()):
+        for suffix in PARTS.get(kind, ()):
             taken = name + suffix
             if taken in kinds and {name, taken} & pushed.keys():
                 raise DeclarationError(f'"{taken}" is a metric and a part of the {kind} "{name}"')
-
-
-class _GroupFiles:
-    """A file a group, replaced as a whole."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot use {directory}: {error.strerror or error}") from None
-
-    def read(self) -> Iterator[Group]:
-        """The groups that were kept; a file that cannot be read is told and left alone."""
-        for path in sorted(self._directory.glob("*.json")):
-            try:
-                yield _decoded(orjson.loads(path.read_bytes()))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                _log.error("%s holds no group of pushed metrics and is left out: %r", path, error)
-
-    def write(self, group: Group) -> None:
-        path = self._path(group.key)
-        draft = path.with_suffix(".new")
-        try:
-            with draft.open("wb") as file:
-                file.write(orjson.dumps(_encoded(group)))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except OSError as error:
-            raise StoreFullError(f"cannot write {path}: {error.strerror or error}") from None
-
-    def remove(self, key: GroupKey) -> None:
-        path = self._path(key)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot remove {path}: {error.strerror or error}") from None
-
-    def _path(self, key: GroupKey) -> Path:
-        return self._directory / f"{hashlib.sha256(orjson.dumps(key)).hexdigest()}.json"
-
-
-def _encoded(group: Group) -> dict[str, object]:
-    """As JSON, which knows no NaN: values are texts. Exemplars were written when they came, and are not kept."""
-    families = [
-        [one.name, one.type, one.help, one.time, [[s.name, s.labels, repr(float(s.value))] for s in one.samples]]
-        for one in group.families.values()
-    ]
-    return {"labels": group.labels, "families": families}
-
-
-def _decoded(document: dict[str, Any]) -> Group:
-    families = {
-        name: Family(
-            name, kind, text, tuple(Sample(line, labels, float(value)) for line, labels, value in samples), time
-        )
-        for name, kind, text, time, samples in document["families"]
-    }
-    if not families.keys() >= _HELP.keys():
-        raise ValueError("the times of the last push are missing")
-    return Group(dict(document["labels"]), families)

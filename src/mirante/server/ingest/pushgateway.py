@@ -26,8 +26,9 @@ from mirante.formats.exposition import TEXT_CONTENT_TYPE, encode, lines
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.endpoint import Endpoint, plain
 from mirante.server.ingest.exchange import Bounds, Refusal, Reply, Request, unpack
-from mirante.server.ingest.push_body import Family, read_families
-from mirante.server.ingest.push_groups import FAILURE_TIME, PUSH_TIME, Group, PushGroups
+from mirante.server.ingest.push_body import Family, NativeSample, read_families
+from mirante.server.ingest.push_group import FAILURE_TIME, PUSH_TIME, Group
+from mirante.server.ingest.push_groups import PushGroups
 from mirante.server.promql.gofloat import go_float
 
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
@@ -64,7 +65,7 @@ class PushgatewayReceiver:
             families = read_families(body, request.media_type)
         except FormatError as error:
             raise Refusal(400, f"The metrics cannot be read: {error}.") from None
-        count = sum(len(family.samples) for family in families)
+        count = sum(len(family.samples) + len(family.natives) for family in families)
         try:
             self._groups.push(labels, families, replace=request.method == "PUT")
         except DeclarationError as error:
@@ -150,9 +151,17 @@ def _text(name: str, families: list[Family]) -> Iterator[str]:
     if families[0].help:
         text = families[0].help.replace("\\", r"\\").replace("\n", r"\n")
         yield f"# HELP {name} {text}\n"
-    yield f"# TYPE {name} {families[0].type}\n"
+    yield f"# TYPE {name} {families[0].type.removeprefix('gauge') or 'gauge'}\n"
     for family in families:
-        yield from lines((sample._replace(exemplar=None) for sample in family.samples), openmetrics=False)
+        samples = [*family.samples, *(part for native in family.natives for part in _totals(name, native))]
+        yield from lines((sample._replace(exemplar=None) for sample in samples), openmetrics=False)
+
+
+def _totals(name: str, native: NativeSample) -> Iterator[Sample]:
+    """All that text has room for of a native histogram."""
+    yield Sample(f"{name}_bucket", {**native.labels, "le": "+Inf"}, native.value.count)
+    yield Sample(f"{name}_sum", native.labels, native.value.sum)
+    yield Sample(f"{name}_count", native.labels, native.value.count)
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -163,7 +172,7 @@ def _group(group: Group) -> dict[str, Any]:
     for name, family in group.families.items():
         shown[name] = {
             "time_stamp": _rfc3339(family.time),
-            "type": family.type.upper(),
+            "type": family.type.upper().replace("GAUGEH", "GAUGE_H"),
             **({"help": family.help} if family.help else {}),
             "metrics": list(_SHAPES.get(family.type, _numbers)(family)),
         }
@@ -204,8 +213,25 @@ def _go(value: float) -> str:
     return f"{mantissa}e{exponent[0]}{exponent[1:]:0>2}"
 
 
+def _histograms(family: Family) -> Iterator[dict[str, Any]]:
+    yield from _parts(family, "buckets", "le")
+    for labels, value, *_ in family.natives:
+        # The first number says which bounds belong to the bucket: the upper, the lower, none or both.
+        buckets = [
+            [
+                (1 if one.lower_inclusive else 2) if not one.upper_inclusive else 3 if one.lower_inclusive else 0,
+                _go(one.lower),
+                _go(one.upper),
+                _go(one.count),
+            ]
+            for one in value.buckets()
+        ]
+        yield {"labels": labels, "buckets": buckets, "count": _go(value.count), "sum": _go(value.sum)}
+
+
 _SHAPES: dict[str, Callable[[Family], Iterator[dict[str, Any]]]] = {
-    "histogram": lambda family: _parts(family, "buckets", "le"),
+    "histogram": _histograms,
+    "gaugehistogram": _histograms,
     "summary": lambda family: _parts(family, "quantiles", "quantile"),
 }
 

@@ -19,11 +19,20 @@ from tests.write_request import bits
 BUCKETS = st.dictionaries(st.integers(-1000, 1000), st.integers(0, 5), max_size=20)
 
 
+def dense(buckets: dict[int, float]) -> range:
+    """More indexes than there are buckets, from the first on."""
+    first = min(buckets, default=0)
+    return range(first, first + 2001)
+
+
 @given(BUCKETS)
 def test_spans_hold_all_buckets(buckets: dict[int, float]) -> None:
     """Spans give back the buckets that are not empty, and never touch one another."""
     made = to_spans(buckets)
     assert from_spans(iter(made.spans), iter(made.counts)) == {i: count for i, count in buckets.items() if count}
+    assert from_spans(iter([(min(buckets, default=0), 2001)]), (buckets.get(i, 0) for i in dense(buckets))) == {
+        i: count for i, count in buckets.items() if count
+    }
     assert all(offset > 0 for offset, _ in made.spans[1:])
     assert sum(length for _, length in made.spans) == len(made.counts)
 

@@ -8,7 +8,6 @@ Source: opentelemetry.io, "OTLP Specification", sections "OTLP/gRPC"; grpc.io, "
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -146,9 +145,7 @@ async def call(app: ASGIApp, path: str, body: bytes, headers: Mapping[str, str],
     status, received, parts = 500, {}, []
 
     async def receive() -> Message:
-        if not waiting:
-            await asyncio.Event().wait()  # a call does not hang up: it is cancelled
-        return waiting.pop()
+        return waiting.pop() if waiting else {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         nonlocal status, received

@@ -88,6 +88,7 @@ def test_an_instant_selector(held: Held) -> None:
     assert held.instant("h offset 1m", 2 * MINUTE) == [{"metric": labels, "histogram": [120, TWO_JSON]}]
     assert held.instant("h @ 0", 2 * MINUTE) == [{"metric": labels, "histogram": [120, ONE_JSON]}]
     assert held.instant("h", 20 * MINUTE) == []
+    assert held.instant("m", 3 * MINUTE) == [{"metric": {"__name__": "m"}, "histogram": [180, TWO_JSON]}]
     both = held.instant('{job="a"}', 1000)
     assert [{*one} for one in both] == [{"metric", "value"}, {"metric", "histogram"}]
 

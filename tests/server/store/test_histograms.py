@@ -105,3 +105,9 @@ def test_a_limit_of_samples(store: Store) -> None:
     found = store.reader.series([Matcher("__name__", "=", "many")], NOW, NOW, budget())
     with pytest.raises(QueryLimitError, match="more than 2 native histograms"):
         store.reader.histograms(found, NOW - 1, NOW + 9, budget(max_samples=2))
+
+
+def test_no_series_have_none(store: Store) -> None:
+    """A selector that finds nothing reads nothing."""
+    block = read(store, "nobody")
+    assert (block.offsets.tolist(), points(block)) == ([0], [])

@@ -150,7 +150,9 @@ async def scrape(count: int) -> None:
     job = ScrapeJob("node", interval=INTERVAL_MS, discoveries=(StaticSd((TargetGroup("0", targets),)),))
     manager = ScrapeManager(PrometheusConfig((job,)), log)
     await manager.start()
-    await asyncio.sleep(INTERVAL_MS / 1000 + 1)  # the first scrape of each target learns its series
+    while any(target["health"] == "unknown" for target in manager.targets()["activeTargets"]):  # noqa: ASYNC110
+        await asyncio.sleep(1)  # the first scrape of each target learns its series
+    await asyncio.sleep(INTERVAL_MS / 1000)
     me, bodies = psutil.Process(), log.bodies
     cpu, begun = _cpu(me), time.monotonic()
     await asyncio.sleep(MEASURED_SECONDS)
@@ -166,7 +168,13 @@ def scrape_alone(count: int) -> None:
     uvloop.run(scrape(count))
 
 
-def whole(name: str, command: list[str], folder: Path) -> Cost:
+def count_up() -> int:
+    """How many targets the server has scraped."""
+    listed = json.loads(answer(f"http://127.0.0.1:{SERVER}/api/v1/targets?state=active"))["data"]
+    return sum(target["health"] == "up" for target in listed["activeTargets"])
+
+
+def whole(name: str, command: list[str], folder: Path, count: int) -> Cost:
     """What a whole server costs."""
     with (
         (folder / f"{name}.log").open("wb") as output,
@@ -174,16 +182,14 @@ def whole(name: str, command: list[str], folder: Path) -> Cost:
     ):
         try:
             answer(f"http://127.0.0.1:{SERVER}/-/ready")
-            time.sleep(INTERVAL_MS / 1000 + 10)  # discovery, then the first scrape of each target
+            while count_up() < count:  # the first scrape of each target learns its series
+                time.sleep(1)
+            time.sleep(INTERVAL_MS / 1000)
             process = psutil.Process(server.pid)
             cpu, begun = _cpu(process), time.monotonic()
             time.sleep(MEASURED_SECONDS)
             cost = Cost((_cpu(process) - cpu) / (time.monotonic() - begun), process.memory_info().rss / 1e6)
-            listed = json.loads(answer(f"http://127.0.0.1:{SERVER}/api/v1/targets?state=active"))["data"][
-                "activeTargets"
-            ]
-            up = sum(target["health"] == "up" and target["scrapePool"] == "node" for target in listed)
-            print(f"  {name:15} {cost}; {up} targets up")
+            print(f"  {name:15} {cost}; {count_up()} targets up")
             return cost
         finally:
             server.terminate()
@@ -212,10 +218,10 @@ def compare(count: int) -> None:
         )
         theirs = whole("prometheus", [
             "prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{SERVER}"], folder)  # fmt: skip
+            f"--web.listen-address=127.0.0.1:{SERVER}"], folder, count)  # fmt: skip
         ours = whole("mirante serve", [
-            sys.executable, "-m", "mirante", "serve", "--prometheus-config", str(config), "--data", str(folder / "data"),
-            "--port", str(SERVER), "--no-host-metrics"], folder)  # fmt: skip
+            sys.executable, "-m", "mirante", "serve", "--prometheus-config", str(config), "--no-host-metrics",
+            "--data", str(folder / "data"), "--port", str(SERVER)], folder, count)  # fmt: skip
     print(f"  ratio           CPU {ours.cores / theirs.cores:.2f}, RSS {ours.rss_mb / theirs.rss_mb:.2f}")
 
 

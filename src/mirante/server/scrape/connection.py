@@ -207,15 +207,27 @@ def check_tls(tls: Tls) -> None:
 
 
 class Sessions:
-    """A session that is opened when it is first needed: what was built and never used leaves nothing to close."""
+    """A session that is opened when it is first needed: what was built and never used leaves nothing to close.
+
+    When the files of its certificates change, another session takes its place; files that do not fit together leave the
+    one that works.
+    """
 
     def __init__(self, tls: Tls) -> None:
-        self._context = _context(tls)
+        self._tls, self._context = tls, _context(tls)
+        self._signature = _signature(tls)
         self._opened: aiohttp.ClientSession | None = None
+        self._retired: list[aiohttp.ClientSession] = []  # requests may be under way; idle connections end by themselves
 
     @property
     def session(self) -> aiohttp.ClientSession:
         """The session, for use in the running event loop."""
+        signature = _signature(self._tls)
+        if signature != self._signature:
+            with suppress(OSError):
+                self._context, self._signature = _context(self._tls), signature
+                self._retired += [self._opened] if self._opened else []
+                self._opened = None
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._context, keepalive_timeout=_KEEP_ALIVE_SECONDS),
@@ -227,10 +239,21 @@ class Sessions:
         return self._opened
 
     async def close(self) -> None:
-        """Close it, if it was opened; the next use opens another."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened.close()
+        """Close what was opened; the next use opens another."""
+        opened, self._opened, self._retired = [*self._retired, self._opened], None, []
+        for session in opened:
+            if session is not None:
+                await session.close()
+
+
+def _signature(tls: Tls) -> tuple[tuple[int, int], ...]:
+    """What tells whether the files have changed."""
+    found = []
+    for file in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
+        with suppress(OSError):
+            status = file.stat()
+            found.append((status.st_mtime_ns, status.st_ino))
+    return tuple(found)
 
 
 def _context(tls: Tls) -> ssl.SSLContext | bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,7 +13,10 @@ from mirante.server.scrape.model import TargetGroup
 log = logging.getLogger(__name__)
 
 Publish = Callable[[Sequence[TargetGroup]], Awaitable[None]]
-"""Takes all groups that a discovery knows now; they replace those that it published before."""
+"""Takes all groups that a discovery knows now; they replace those that it published before.
+
+A group that did not change is best given as the object that it was: see ``kept``.
+"""
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -55,6 +58,12 @@ class Reporter:
         """The source could be read."""
         if self._told.pop(source, None) is not None:
             log.info("job %s: %s can be read again", self.job, source)
+
+
+def kept(before: Iterable[TargetGroup] | None, now: Iterable[TargetGroup]) -> list[TargetGroup]:
+    """The groups of now; those that are as they were, as the very objects: their targets need not be made again."""
+    known = {group.source: group for group in before or ()}
+    return [known[group.source] if known.get(group.source) == group else group for group in now]
 
 
 class StaticDiscovery:

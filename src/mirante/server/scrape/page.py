@@ -79,6 +79,8 @@ class SeriesCache:
 
     def __init__(self, job: ScrapeJob, target_labels: Mapping[str, str]) -> None:
         self._job, self._target_labels = job, target_labels
+        limits = job.limits
+        self._limited = any((limits.labels, limits.label_name_length, limits.label_value_length))
         self._heads: dict[bytes, bytes] = {}
         self._stored = Reading()
         self._layout: Layout | None = None
@@ -295,7 +297,8 @@ class SeriesCache:
             return _DROPPED
         if "__name__" not in labels:
             raise FormatError(f"metric relabeling left no name to {series.decode('utf-8', 'replace')}")
-        self._check_limits(labels)
+        if self._limited:
+            self._check_limits(labels)
         if self._job.name_validation == "legacy" and not all(map(_LEGACY.fullmatch, (*labels, labels["__name__"]))):
             raise FormatError(f"invalid metric name or label names: {series.decode('utf-8', 'replace')}")
         return remote_write.series_head(remote_write.labels(labels))

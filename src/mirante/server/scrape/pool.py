@@ -58,9 +58,10 @@ class _Source:
 
 
 @dataclass(slots=True)
-class _Found:
-    """What all groups come to: equal targets are one."""
+class _Made:
+    """What a group comes to under the job's rules: targets by identity, and the labels of those that are dropped."""
 
+    group: TargetGroup
     targets: dict[int, Target] = field(default_factory=dict)
     dropped: list[Mapping[str, str]] = field(default_factory=list)
 
@@ -81,6 +82,7 @@ class ScrapePool:
         self._prepared, self._around = prepared, around
         self._sources: list[_Source] = []
         self._retired: list[TargetGroup] = []
+        self._made: dict[int, _Made] = {}  # by the id of the group, which it keeps alive
         self._changing = asyncio.Lock()
 
     async def start(self) -> None:
@@ -108,7 +110,7 @@ class ScrapePool:
         away only when it has published, so that no target is lost meanwhile.
         """
         before, left = self._prepared, list(self._sources)
-        self.job, self._prepared = prepared.job, prepared
+        self.job, self._prepared, self._made = prepared.job, prepared, {}
         self._sources, new = [], []
         for sd, discovery in zip(prepared.job.discoveries, prepared.discoveries, strict=True):
             source = next((source for source in left if source.sd == sd), None)
@@ -153,17 +155,16 @@ class ScrapePool:
         async with self._changing:
             if all(source.groups is not None for source in self._sources):
                 self._retired = []
-            found = self._find()
-            self.dropped = found.dropped
-            gone = [self.loops.pop(identity) for identity in self.loops.keys() - found.targets.keys()]
-            staying = list(self.loops.values())
-            for identity in found.targets.keys() - self.loops.keys():
-                self.loops[identity] = self._loop(found.targets[identity])
+            targets = self._find()
+            gone = [self.loops.pop(identity) for identity in self.loops.keys() - targets.keys()]
+            staying = dict(self.loops)
+            for identity in targets.keys() - staying.keys():
+                self.loops[identity] = self._loop(targets[identity])
                 self.loops[identity].start()
-            for loop in staying:
-                loop.target = found.targets[loop.target.identity]  # what was discovered may have changed
+            for identity, loop in staying.items():
+                loop.target = targets[identity]  # what was discovered may have changed
             if anew:
-                await asyncio.gather(*(self._replace(loop) for loop in staying))
+                await asyncio.gather(*(self._replace(identity, loop) for identity, loop in staying.items()))
             self._refuse_too_many()
             await asyncio.gather(*(loop.stop(finish=True) for loop in gone))
             await _end_all(gone)
@@ -171,10 +172,10 @@ class ScrapePool:
     def _loop(self, target: Target) -> TargetLoop:
         return TargetLoop(target, self.job, self._prepared.client, self._around)
 
-    async def _replace(self, old: TargetLoop) -> None:
+    async def _replace(self, identity: int, old: TargetLoop) -> None:
         """One by one, so that a target that hangs does not make the others miss a scrape."""
         await old.stop(finish=True)
-        new = self.loops[old.target.identity] = self._loop(old.target)
+        new = self.loops[identity] = self._loop(old.target)
         new.succeed(old)
         new.start()
 
@@ -184,23 +185,30 @@ class ScrapePool:
         for loop in self.loops.values():
             loop.refused = over
 
-    def _find(self) -> _Found:
-        """The targets of all groups."""
-        found = _Found()
+    def _find(self) -> dict[int, Target]:
+        """The targets of all groups, equal ones once; groups that did not change are not gone through again."""
         published = [group for source in self._sources for group in source.groups or ()]
+        made: dict[int, _Made] = {}
         for group in [*self._retired, *published]:
-            for labels in group.targets:
-                discovered = discovered_labels({**group.labels, **labels}, self.job)
-                try:
-                    target = make_target(discovered, self.job)
-                except ValueError as error:
-                    log.warning("job %s: target %s left out: %s", self.job.name, labels.get("__address__", "?"), error)
-                    continue
-                if target is None:
-                    found.dropped.append(discovered)
-                else:
-                    found.targets[target.identity] = target
-        return found
+            made[id(group)] = self._made.get(id(group)) or self._make(group)
+        self._made = made
+        self.dropped = [labels for one in made.values() for labels in one.dropped]
+        return {identity: target for one in made.values() for identity, target in one.targets.items()}
+
+    def _make(self, group: TargetGroup) -> _Made:
+        made = _Made(group)
+        for labels in group.targets:
+            discovered = discovered_labels({**group.labels, **labels}, self.job)
+            try:
+                target = make_target(discovered, self.job)
+            except ValueError as error:
+                log.warning("job %s: target %s left out: %s", self.job.name, labels.get("__address__", "?"), error)
+                continue
+            if target is None:
+                made.dropped.append(discovered)
+            else:
+                made.targets[target.identity] = target
+        return made
 
 
 def _of_loops(job: ScrapeJob) -> ScrapeJob:

@@ -13,7 +13,7 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
-from mirante.server.scrape.discovery import Publish, Reporter, Sleep
+from mirante.server.scrape.discovery import Publish, Reporter, Sleep, kept
 from mirante.server.scrape.model import DnsSd, TargetGroup
 
 _LOOKUP_SECONDS = 10.0
@@ -44,8 +44,8 @@ class DnsDiscovery:
             await asyncio.gather(*(self._refresh(name) for name in self._sd.names))
             groups = [self._groups[name] for name in self._sd.names if name in self._groups]
             if groups != self._published:
-                self._published = groups
-                await publish(groups)
+                self._published = kept(self._published, groups)
+                await publish(self._published)
             await self._sleep(self._sd.refresh / 1000)
 
     async def _refresh(self, name: str) -> None:

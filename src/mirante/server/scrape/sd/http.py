@@ -13,7 +13,7 @@ import aiohttp
 from mirante.errors import FormatError, ScrapeError
 from mirante.formats.duration import format_duration
 from mirante.server.scrape.connection import Connection
-from mirante.server.scrape.discovery import Publish, Reporter, Sleep
+from mirante.server.scrape.discovery import Publish, Reporter, Sleep, kept
 from mirante.server.scrape.fetch import explain
 from mirante.server.scrape.model import HttpSd, TargetGroup
 from mirante.server.scrape.sd.groups import groups_of_json
@@ -57,8 +57,8 @@ class HttpDiscovery:
         else:
             self._reporter.worked(self._sd.url)
             if groups != self._published:
-                self._published = groups
-                await publish(groups)
+                self._published = kept(self._published, groups)
+                await publish(self._published)
 
     async def _ask(self) -> bytes:
         headers = {

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from mirante.server.scrape.discovery import Publish, Reporter, Sleep
+from mirante.server.scrape.discovery import Publish, Reporter, Sleep, kept
 from mirante.server.scrape.model import KubernetesRole, KubernetesSd, TargetGroup
 from mirante.server.scrape.sd.kubernetes_api import Failure, KubernetesApi, ObjectWatch
 from mirante.server.scrape.sd.kubernetes_objects import Key, Object, Objects, groups_of
@@ -43,8 +43,8 @@ class KubernetesDiscovery:
                 await news.wait()
                 groups = await asyncio.to_thread(self._groups, watches)
                 if groups is not None and groups != self._published:
-                    self._published = groups
-                    await publish(groups)
+                    self._published = kept(self._published, groups)
+                    await publish(self._published)
                 await self._sleep(_SETTLE_SECONDS)
         finally:
             await asyncio.to_thread(_stop, watches, api)

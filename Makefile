@@ -58,6 +58,7 @@ bench-sdk: $(READY) ## the SDK beside prometheus_client and the OpenTelemetry SD
 	$(BIN)/python benchmarks/bench_telemetry.py
 	$(BIN)/python benchmarks/bench_tracing.py
 	$(BIN)/python benchmarks/bench_logging.py
+	$(BIN)/python benchmarks/bench_health.py
 
 bench-server: $(READY) ## ingestion until queryable
 	$(BIN)/python benchmarks/bench_ingest.py

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.fork import watch
 from mirante._core.model import MetricFamily, Sample
 from mirante._core.periodic import Periodic
 from mirante._core.seen import check_covers
@@ -24,8 +25,9 @@ from mirante.health.watch import Listener, tell
 
 F = TypeVar("F", bound=CheckFunction)
 
-ANSWER_SECONDS = 0.08
-"""How long an answer is waited for in all; what is not there by then is reported as it was last."""
+ANSWER_SECONDS = 0.07
+"""How long an answer is waited for, from a check's start and in all; what is not there by then is reported as it was
+last. The rest of the 100 ms is for starting threads, and for machines that are busy."""
 
 _REFRESH_SECONDS = 0.5
 
@@ -59,6 +61,20 @@ class HealthChecker:
         self._execution = Execution()
         self._lock = threading.Lock()
         self._refresher: Periodic | None = None
+        watch(self)
+
+    def after_fork(self) -> None:
+        """A forked child asks for itself: what runs, and where, has stayed with the parent."""
+        self._lock = threading.Lock()
+        self._execution = Execution()
+        for component in self._components.values():
+            component.forget_run()
+        if self._refresher is not None:
+            self._begin_to_refresh()
+
+    def _begin_to_refresh(self) -> None:
+        self._refresher = Periodic("mirante-health", self._refresh, _REFRESH_SECONDS, first=0.0)
+        self._refresher.start()
 
     def check(
         self,
@@ -113,8 +129,7 @@ class HealthChecker:
             self._components[component.name] = component
             check_covers(component.name)
             if component.interval is not None and self._refresher is None:
-                self._refresher = Periodic("mirante-health", self._refresh, _REFRESH_SECONDS, first=0.0)
-                self._refresher.start()
+                self._begin_to_refresh()
 
     def check_component(self, name: str) -> HealthStatus:
         """The status of one component, asking it and what it depends on. Raises KeyError for an unknown name."""
@@ -233,15 +248,11 @@ class HealthChecker:
         return None
 
     def _start(self, components: Sequence[Component], loop: asyncio.AbstractEventLoop | None) -> list[Future[None]]:
-        """Start what is due and may run, and give everything of these that is running."""
-        if self._execution.forked():
-            for component in components:
-                component.forget_run()
+        """Start what is due and may run, and give everything of these that is worth waiting for."""
         for component in components:
             if component.due() and self._blocker(component) is None:
                 component.start(partial(self._begin, component, loop), self._told)
-        running = [component.running for component in components]
-        return [future for future in running if future is not None]
+        return [run for component in components if (run := component.young_run(ANSWER_SECONDS)) is not None]
 
     def _begin(self, component: Component, loop: asyncio.AbstractEventLoop | None) -> Future[Any]:
         return self._execution.start(component.name, component.function, component.timeout, loop)

@@ -100,9 +100,15 @@ class Component:
             run = begin()
         run.add_done_callback(lambda done: self._finish(done, settled, changed))
 
+    def young_run(self, seconds: float) -> Future[None] | None:
+        """What runs now, if it was started less than so many seconds ago: one that has not answered by then hangs."""
+        run = self.running
+        return run if run is not None and self._clock.monotonic() - self._started < seconds else None
+
     def forget_run(self) -> None:
-        """Let go of a run that a fork has left behind."""
+        """Let go of a run that a fork has left behind, and of a lock that another thread may have held."""
         self.running = None
+        self._lock = threading.Lock()
 
     def _overdue(self) -> bool:
         return self.running is not None and self._clock.monotonic() - self._started > self.timeout

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -22,22 +21,12 @@ class Execution:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pid = os.getpid()
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._host_loop: asyncio.AbstractEventLoop | None = None
 
     def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         """Remember the application's loop: its clients and locks may only be used there."""
-        self.forked()
         self._host_loop = loop
-
-    def forked(self) -> bool:
-        """Whether this process is a fork of the one that asked last; it then forgets the loops, which stayed there."""
-        with self._lock:
-            if self._pid == os.getpid():
-                return False
-            self._pid, self._own_loop, self._host_loop = os.getpid(), None, None
-            return True
 
     def start(
         self, name: str, function: CheckFunction, timeout: float, loop: asyncio.AbstractEventLoop | None = None

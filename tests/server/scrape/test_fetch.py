@@ -233,10 +233,14 @@ def test_errors_that_only_some_networks_make(error: Exception, reason: str) -> N
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for ``localhost`` and its key, signed by itself."""
-    folder = tmp_path_factory.mktemp("tls")
+    return make_certificate(tmp_path_factory.mktemp("tls"), "localhost")
+
+
+def make_certificate(folder: Path, name: str) -> Path:
+    """Write ``cert.pem`` and ``key.pem`` for a host of that name."""
     subprocess.run(
         [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
          "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -288,3 +292,42 @@ def test_versions_are_bounded(authority: Path) -> None:
     assert fetch_tls(authority, Tls(insecure_skip_verify=True, max_version="TLS12")).page()
     with pytest.raises(ScrapeError, match=r"(?i)protocol.version|connection reset"):
         fetch_tls(authority, Tls(insecure_skip_verify=True, min_version="TLS13"))
+
+
+def test_certificates_that_change_are_followed(authority: Path, tmp_path: Path) -> None:
+    """Without a reload; files that are broken in between leave what worked."""
+    trusted = tmp_path / "ca.pem"
+
+    def put(text: str) -> None:
+        new = tmp_path / "new.pem"
+        new.write_text(text)
+        new.rename(trusted)
+
+    async def main() -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(authority / "cert.pem", authority / "key.pem")
+        put((authority / "cert.pem").read_text())
+        async with serving(Exposer(), context) as address:
+            url = f"https://{address}/metrics"
+            client = Client(ScrapeJob("node", http=HttpClient(tls=Tls(ca_file=trusted, server_name="localhost"))))
+            try:
+                await client.fetch(url, TIMEOUT_MS)
+                put("this is no certificate")
+                await client.fetch(url, TIMEOUT_MS)
+                put(_another_authority(tmp_path))
+                with pytest.raises(ScrapeError, match="certificate verify failed"):
+                    await client.fetch(url, TIMEOUT_MS)
+                trusted.unlink()
+                with pytest.raises(ScrapeError, match="certificate verify failed"):
+                    await client.fetch(url, TIMEOUT_MS)
+                put((authority / "cert.pem").read_text())
+                await client.fetch(url, TIMEOUT_MS)
+            finally:
+                await client.close()
+
+    asyncio.run(main())
+
+
+def _another_authority(folder: Path) -> str:
+    make_certificate(folder, "elsewhere")
+    return (folder / "cert.pem").read_text()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mirante.server.scrape import pool as pool_module
-from mirante.server.scrape.discovery import Discovery, Publish
+from mirante.server.scrape.discovery import Discovery, Publish, kept
 from mirante.server.scrape.loop import ScrapeStats, Surroundings, TargetLoop
 from mirante.server.scrape.model import FileSd, HttpSd, Limits, ScrapeJob, Sd, StaticSd, TargetGroup
 from mirante.server.scrape.pool import PreparedJob, ScrapePool
@@ -179,6 +179,28 @@ def test_a_discovery_that_stays_is_not_started_again(board: Switchboard) -> None
             await board.lines[http]([])
             assert rig.instances() == ["b:1", "c:1"]
         assert (board.ended[http], board.ended[file]) == (1, 1)
+
+    asyncio.run(main())
+
+
+def test_groups_that_did_not_change_are_not_gone_through_again(
+    board: Switchboard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A target that cannot be made is told once, not with every change elsewhere; new rules look at all anew."""
+    http = HttpSd("http://one")
+
+    async def main() -> None:
+        job = ScrapeJob("a", discoveries=(http,))
+        async with rigged(job) as rig:
+            broken = group("a:1", "bad/1")
+            await board.lines[http]([broken])
+            await board.lines[http](kept([broken], [replace(broken), replace(group("b:1"), source="other")]))
+            assert rig.instances() == ["a:1", "b:1"]
+            assert caplog.text.count("target bad/1 left out") == 1
+            rule = RelabelRule(("__address__",), regex=compile_regex("a:.*"), action="drop")
+            await rig.reload(replace(job, relabel=(rule,)))
+            assert (rig.instances(), len(rig.pool.dropped)) == (["b:1"], 1)
+            assert caplog.text.count("target bad/1 left out") == 2
 
     asyncio.run(main())
 

@@ -245,8 +245,7 @@ async def _pieces(http: HttpRequest) -> AsyncIterator[bytes]:
                 parts, size = [], 0
     except ClientDisconnect:
         raise Refusal(400, "The connection was closed before the body was complete.") from None
-    if parts:
-        yield b"".join(parts)
+    yield b"".join(parts)
 
 
 def _answer(outcome: Outcome) -> Reply:

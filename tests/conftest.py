@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 
 import coverage
+import hypothesis
 import pytest
 
 os.environ["MIRANTE_RAISE_FAULTS"] = "1"  # a fault that is only told would be missed
+
+# How long an example takes says something about the machine, not about the code.
+hypothesis.settings.register_profile("mirante", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("mirante")
 
 
 def _fork_safely_under_coverage() -> None:

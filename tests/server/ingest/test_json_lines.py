@@ -151,7 +151,11 @@ plain = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5)
 )
-values = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+values = st.recursive(
+    plain,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
@@ -164,7 +168,7 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
     return found
 
 
-@given(st.dictionaries(st.text(max_size=3), values))
+@given(st.dictionaries(st.text(max_size=3), values, max_size=4))
 def test_objects_are_flattened(value: dict[str, Any]) -> None:
     """Every leaf is a field under its path; lists are their JSON."""
     expected = {

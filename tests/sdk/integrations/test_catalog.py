@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +148,32 @@ def test_what_is_given_up_while_it_is_being_installed_does_not_stay(two: Path) -
     catalog.install("first")
     importlib.import_module("library_first")
     assert log("first") == ["install", "uninstall"]
+
+
+EVERYTHING = """
+import sys
+from mirante.integrations import catalog
+from mirante.integrations.catalog import CATALOG
+import {libraries}
+import flask, fastapi, starlette.applications, django.core.handlers.wsgi, django.core.handlers.asgi
+import celery, sqlalchemy, httpx, requests, redis, redis.asyncio, asyncio
+classes = [flask.Flask, fastapi.FastAPI, starlette.applications.Starlette, django.core.handlers.wsgi.WSGIHandler,
+           celery.Celery, sqlalchemy.Engine, httpx.Client, httpx.HTTPTransport, requests.adapters.HTTPAdapter,
+           redis.Redis, redis.asyncio.Redis]
+before = [dict(vars(one)) for one in classes]
+catalog.install()
+assert set(catalog.statuses().values()) == {{"installed"}}, catalog.statuses()
+changed = [one.__name__ for one, was in zip(classes, before) if dict(vars(one)) != was]
+assert len(changed) == len(classes), changed
+catalog.uninstall()
+for one, was in zip(classes, before):
+    now = dict(vars(one))
+    assert {{name for name in now if now[name] is not was.get(name)}} <= {{"dispatch", "_has_events"}}, (one, {{name for name in now if now[name] is not was.get(name)}})
+"""
+
+
+@pytest.mark.slow
+def test_every_integration_installs_and_leaves_its_library_as_it_was() -> None:
+    """All of the catalog, in a program of its own; what SQLAlchemy keeps for its listeners is its own business."""
+    code = EVERYTHING.format(libraries=", ".join(row.library for row in CATALOG.values()))
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

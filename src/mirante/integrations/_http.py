@@ -12,7 +12,7 @@ from opentelemetry import propagate
 from opentelemetry.trace import StatusCode
 
 from mirante._core.guard import REPORTER
-from mirante.correlation import current
+from mirante.correlation.context import bound
 from mirante.integrations._operation import Operation
 from mirante.metrics.distributions import Histogram
 from mirante.metrics.shorthand import histogram
@@ -33,7 +33,7 @@ SENSITIVE = (
 )  # fmt: skip
 """Query parameters whose values are not written down: those that the conventions name, and further secrets."""
 
-_QUERY = re.compile(rf"([?&;](?:{'|'.join(SENSITIVE)})=)[^&;#\s'\"]*", re.IGNORECASE)
+_QUERY = re.compile(rf"([?&;](?i:{'|'.join(SENSITIVE)})=)[^&;#\s'\"]*")
 _USER = re.compile(r"(?<=://)[^/?#@\s]*:?[^/?#\s]*@")
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 _PORTS = {"http": 80, "https": 443}
@@ -46,7 +46,9 @@ def redacted(url: str) -> str:
         >>> redacted("https://me:secret@shop.example/a?color=blue&sig=f00#top")
         'https://REDACTED:REDACTED@shop.example/a?color=blue&sig=REDACTED#top'
     """
-    return _QUERY.sub(r"\1REDACTED", _USER.sub("REDACTED:REDACTED@", url))
+    if "@" in url:
+        url = _USER.sub("REDACTED:REDACTED@", url)
+    return _QUERY.sub(r"\1REDACTED", url) if "=" in url else url
 
 
 @cache
@@ -96,7 +98,7 @@ class HttpRequest(Operation):
         """Write the headers by which trace, baggage and request id go on."""
         try:
             propagate.inject(headers)
-            if (request_id := current().request_id) and REQUEST_ID not in headers:
+            if (request_id := bound().get("request_id")) and REQUEST_ID not in headers:
                 headers[REQUEST_ID] = request_id
         except Exception as fault:  # noqa: BLE001 - telemetry never raises into the host
             REPORTER.fault("integrations.HttpRequest.inject", fault)
@@ -124,4 +126,4 @@ class HttpRequest(Operation):
     def measure(self, seconds: float) -> None:
         """Add to ``http_client_request_duration_seconds``."""
         status = str(self._status) if self._status else ""
-        duration().labels(self._method, self._host, self._port, status, self.error_type).observe(seconds)
+        duration().labels(self._method, self._host, str(self._port), status, self.error_type).observe(seconds)

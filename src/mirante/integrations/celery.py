@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind
 from mirante._core.guard import REPORTER
 from mirante._core.patch import Patches
 from mirante._core.workers import leave
-from mirante.correlation import bind, current
+from mirante.correlation.context import bind, bound
 from mirante.integrations._operation import SUPPRESS, Operation, error_type, suppressed, tracer
 from mirante.logging.handler import PipelineHandler
 from mirante.metrics.distributions import Histogram
@@ -139,8 +139,8 @@ def _publishing(headers: MutableMapping[str, Any] | None = None, routing_key: st
     if type(span) is Span and routing_key:
         span.set_attribute("messaging.destination.name", routing_key)
     propagate.inject(headers)
-    if bound := current().bound:
-        headers[BOUND] = dict(bound)
+    if ids := bound():
+        headers[BOUND] = dict(ids)
 
 
 class _Run(Operation):
@@ -202,8 +202,8 @@ def _context_of(request: Any) -> Context:  # noqa: ANN401 - Celery's Context
 
 
 def _bound_of(request: Any) -> Mapping[str, object]:  # noqa: ANN401 - Celery's Context
-    bound = request.get(BOUND)
-    return bound if isinstance(bound, Mapping) else {}
+    ids = request.get(BOUND)
+    return ids if isinstance(ids, Mapping) else {}
 
 
 def _starts(task: Task, task_id: str, **_: object) -> None:

@@ -104,22 +104,23 @@ def _tracer() -> ProviderTracer:
 
 
 class _Call(DatabaseCall):
-    __slots__ = ("_code", "_statement", "cursor")
+    __slots__ = ("_code", "_text", "cursor")
 
     def __init__(self, cursor: object, statement: Statement, database: Database, batch: int) -> None:
-        prefix = "" if batch == 1 else "BATCH "
-        summary = prefix + (statement.summary or database.system)
-        super().__init__(_tracer(), summary, prefix + statement.operation, database, batch)
+        text, summary, operation = statement
+        if batch != 1:
+            summary, operation = f"BATCH {summary}", f"BATCH {operation}"
+        super().__init__(_tracer(), summary or database.system, operation, database, batch)
         self.cursor = cursor
-        self._statement = statement._replace(summary=summary)
+        self._text = text
         self._code = ""
 
     def describe(self, span: Span) -> None:
         """What every database call has, and the statement."""
         super().describe(span)
-        if self._statement.text:
-            span.set_attribute("db.query.text", self._statement.text)
-        span.set_attribute("db.query.summary", self._statement.summary)
+        if self._text:
+            span.set_attribute("db.query.text", self._text)
+        span.set_attribute("db.query.summary", span.name)
 
     def conclude(self, span: Span) -> None:
         """The database's own code of an error."""

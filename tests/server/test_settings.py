@@ -8,7 +8,7 @@ import pytest
 
 from mirante.config import resolve
 from mirante.errors import ConfigError
-from mirante.server.settings import ServerSettings
+from mirante.server.settings import PatternRetention, ServerSettings
 
 
 def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
@@ -60,3 +60,38 @@ def test_promoted_attributes(given: object) -> None:
     settings = resolve(ServerSettings, code={"otlp.promote_resource_attributes": given}, environ={})
     assert settings.otlp.promoted() == ("host.name", "cloud.region")
     assert ServerSettings().otlp.promoted() == ()
+
+
+def test_the_retention_of_each_signal() -> None:
+    """Durations, 0 for ever, days as users of Prometheus stacks set them; patterns as text or as a list."""
+    environ = {"PROMETHEUS_RETENTION_DAYS": "90", "MIRANTE_RETENTION_METRIC_PATTERNS": "debug_.*=1d slo=x_.*=0"}
+    found = resolve(ServerSettings, code={"retention.logs": "36h", "retention.size": "50GB"}, environ=environ).retention
+    assert (found.metrics, found.logs, found.size) == (90 * 86_400, 36 * 3600, 50 << 30)
+    assert found.metric_patterns == (PatternRetention("debug_.*", 86_400.0), PatternRetention("slo=x_.*", 0.0))
+    again = resolve(ServerSettings, code={"retention.metric_patterns": found.metric_patterns}, environ={})
+    assert again.retention.metric_patterns == found.metric_patterns
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("retention.logs", -1, "expected a duration such as 30d"),
+        ("retention.metric_patterns", "debug_.*", "is no pattern=duration"),
+        ("retention.metric_patterns", "(=1d", "is no regular expression"),
+        ("retention.metric_patterns", 5, "expected a list"),
+        ("retention.size", "big", "not a valid size"),
+        ("retention.size", True, "whole number"),
+        ("min_free_disk", "100%", "a share below 100%"),
+        ("min_free_disk", "much", "not a valid size"),
+    ],
+)
+def test_what_cannot_be_kept(key: str, value: object, words: str) -> None:
+    """The error names key and value."""
+    with pytest.raises(ConfigError, match=words):
+        resolve(ServerSettings, code={key: value}, environ={})
+
+
+@pytest.mark.parametrize("text", ["auto", "5%", "2GB"])
+def test_the_reserve_of_the_disk(text: str) -> None:
+    """A share, a size, or our choice."""
+    assert resolve(ServerSettings, code={"min_free_disk": text}, environ={}).min_free_disk == text

@@ -27,13 +27,13 @@ class Parameters:
 
     @classmethod
     async def of(cls, request: Request) -> Parameters:
-        """Read the URL, and for POST the form body, which comes first where both name a parameter.
+        """Read the URL, and for POST and PUT the form body, which comes first where both name a parameter.
 
         Raises:
             BadRequestError: the form is too large or not UTF-8.
         """
         values = parse_qs(request.url.query, keep_blank_values=True)
-        if request.method == "POST":
+        if request.method in {"POST", "PUT"}:
             for name, more in parse_qs(await _form(request), keep_blank_values=True).items():
                 values[name] = more + values.get(name, [])
         return cls(values)

@@ -168,7 +168,8 @@ assert len(changed) == len(classes), changed
 catalog.uninstall()
 for one, was in zip(classes, before):
     now = dict(vars(one))
-    assert {{name for name in now if now[name] is not was.get(name)}} <= {{"dispatch", "_has_events"}}, (one, {{name for name in now if now[name] is not was.get(name)}})
+    changed = {{name for name in now if now[name] is not was.get(name)}}
+    assert changed <= {{"dispatch", "_has_events"}}, (one, changed)
 """
 
 

@@ -63,6 +63,7 @@ bench-sdk: $(READY) ## the SDK beside prometheus_client and the OpenTelemetry SD
 bench-server: $(READY) ## ingestion until queryable
 	$(BIN)/python benchmarks/bench_ingest.py
 	$(BIN)/python benchmarks/bench_scrape.py
+	$(BIN)/python benchmarks/bench_import.py
 
 bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python benchmarks/bench_promql.py

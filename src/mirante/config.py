@@ -396,6 +396,10 @@ class SdkSettings:
         ),
     )
     shutdown_timeout: float = setting(2.0, "Seconds that leaving the process may be delayed to deliver what is left.")
+    integrations: str = setting(
+        "all", "Libraries that are monitored: `all`, `none` or names separated by commas; `-name` leaves one out."
+    )
+    uncaught_exceptions: bool = setting(True, "Whether exceptions that nobody catches are logged.")
     disabled: bool = setting(False, "Turn all telemetry off.", env=("OTEL_SDK_DISABLED",))
     resource_attributes: str = setting(
         "", "Attributes of the process, as `key=value,key=value`, percent-encoded.", env=("OTEL_RESOURCE_ATTRIBUTES",)

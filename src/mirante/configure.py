@@ -30,7 +30,9 @@ from mirante.errors import ConfigError
 from mirante.exporters.metric_push import MetricDestination, MetricPush, otlp, otlp_headers, otlp_url, pushgateway
 from mirante.exporters.otlp_sender import OtlpSender
 from mirante.exporters.resource import resource_attributes
+from mirante.integrations import catalog
 from mirante.logging import setup as logging_setup
+from mirante.logging import uncaught
 from mirante.logging.settings import LoggingSettings
 from mirante.metrics import otel
 from mirante.metrics.registry import REGISTRY, Registry
@@ -84,6 +86,11 @@ class _Running:
             registry.register(count)
             self._undo.callback(registry.unregister, count)
         self._begin_metrics()
+        if self.settings.uncaught_exceptions:
+            uncaught.install()
+            self._undo.callback(uncaught.uninstall)
+        catalog.install(self.settings.integrations)
+        self._undo.callback(catalog.uninstall)
 
     def _begin_logging(self) -> None:
         settings = self.settings
@@ -181,7 +188,8 @@ def configure(
     """Set this process's telemetry up: metrics, spans and log lines, and their delivery to a server.
 
     OpenTelemetry's global tracer and meter providers and its propagators are set, the standard library's logging and
-    warnings are taken over. Calling it again with the same settings does nothing; with others, they take the place of
+    warnings are taken over, exceptions that nobody catches are logged, and the libraries that the program imports are
+    monitored. Calling it again with the same settings does nothing; with others, they take the place of
     the earlier ones. ``disable()`` puts everything back.
 
     Args:
@@ -278,6 +286,7 @@ def _stop(*, flush: bool) -> bool:
 
 def _check(settings: Settings) -> None:
     resource_attributes(settings)
+    catalog.select(settings.integrations)
     for key in ("endpoint", "metrics_endpoint", "traces_endpoint", "logs_endpoint"):
         written = getattr(settings, key)
         url = urlsplit(written or "http://none")

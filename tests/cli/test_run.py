@@ -219,6 +219,50 @@ def test_a_script_that_knows_nothing_of_us_is_monitored(tmp_path: Path) -> None:
         assert resource(receiver.requests[-1])["service.name"] == "shop"
 
 
+SHOP = """
+import sqlalchemy, uvicorn
+from fastapi import FastAPI
+app = FastAPI()
+engine = sqlalchemy.create_engine("sqlite://")
+@app.get("/items/{number}")
+def item(number: int):
+    with engine.connect() as connection:
+        return connection.execute(sqlalchemy.text("SELECT 40 + 2")).scalar()
+"""
+
+
+@pytest.mark.slow
+def test_frameworks_and_libraries_are_monitored_as_they_are_imported(tmp_path: Path) -> None:
+    """An application that knows nothing of us: its requests and their statements are one trace each."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    port = free_port()
+    with receiving() as receiver:
+        command = [
+            sys.executable, "-m", "mirante", "run", "--endpoint", receiver.url, "--", sys.executable, "-m", "uvicorn",
+            "--app-dir", str(tmp_path), "--port", str(port), "shop:app",
+        ]  # fmt: skip
+        with running(command, f"http://127.0.0.1:{port}", "/items/7", tmp_path / "uvicorn.log"):
+            pass
+        spans = {span.name: span for span in receiver.spans()}
+        assert spans["SELECT"].trace_id == spans["GET /items/{number}"].trace_id
+        assert "http_server_request_duration_seconds" in str(receiver.requests[-1])
+
+
+@pytest.mark.slow
+def test_why_a_script_crashed_arrives(tmp_path: Path) -> None:
+    """Under the trace in which it was raised; the traceback and the exit code are Python's."""
+    (tmp_path / "app.py").write_text(
+        "from opentelemetry import trace\nwith trace.get_tracer('app').start_as_current_span('work'):\n    int('sku')\n"
+    )
+    with receiving() as receiver:
+        done = mirante_run("--endpoint", receiver.url, "--", sys.executable, str(tmp_path / "app.py"))
+        assert done.returncode == 1
+        assert done.stderr.rstrip().endswith("ValueError: invalid literal for int() with base 10: 'sku'")
+        (line,) = [line for line in receiver.lines() if line.body.string_value == "uncaught exception"]
+        assert (line.trace_id, line.span_id) == (receiver.spans()[0].trace_id, receiver.spans()[0].span_id)
+        assert attributes(line)["exception.type"] == "ValueError"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
 def test_signals_are_the_programs_own(number: signal.Signals, code: int, tmp_path: Path) -> None:

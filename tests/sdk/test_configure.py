@@ -26,6 +26,7 @@ from mirante.configure import _after_fork_in_child, _State
 from mirante.errors import ConfigError
 from mirante.exporters.metric_push import MetricPush
 from mirante.exporters.resource import resource_attributes
+from mirante.integrations import catalog
 from mirante.metrics import REGISTRY, Registry, counter, gauge
 from mirante.testing.clock import FakeClock
 from mirante.tracing import Tracer
@@ -162,6 +163,7 @@ def test_the_environment_can_turn_it_all_off(name: str, monkeypatch: pytest.Monk
         ({"resource_attributes": "a=b,c"}, "'c' is not key=value"),
         ({"resource_attributes": "=b"}, "'=b' is not key=value"),
         ({"servce_name": "a"}, "unknown key"),
+        ({"integrations": "redsi"}, 'unknown name "redsi" .did you mean "redis"'),
     ],
 )
 def test_wrong_settings_are_refused_where_they_are_written(settings: dict[str, Any], message: str) -> None:
@@ -428,7 +430,7 @@ def _what_configure_changes() -> list[object]:
         metrics._internal._METER_PROVIDER, trace._TRACER_PROVIDER, propagate.get_global_textmap(),
         _logs._internal._LOGGER_PROVIDER, root.handlers[:], root.level, uvicorn.handlers[:], uvicorn.propagate,
         warnings.showwarning, sys.excepthook, threading.excepthook, sys.unraisablehook, structlog.is_configured(),
-        logging.lastResort, destinations.configured(), REGISTRY.expose(),
+        logging.lastResort, destinations.configured(), REGISTRY.expose(), sys.meta_path[:], catalog.statuses(),
     ]  # fmt: skip
 
 
@@ -441,6 +443,18 @@ def test_disable_puts_everything_back(receiver: Receiver, disabled: bool) -> Non
     mirante.configure(endpoint=receiver.url, disabled=disabled, service_name="other")
     mirante.disable()
     assert _what_configure_changes() == before
+
+
+def test_integrations_and_hooks_are_as_the_settings_say() -> None:
+    """Named ones alone; none at all where it is said."""
+    before = sys.excepthook
+    mirante.configure(registry=Registry(), log_stream="none", integrations="asyncio")
+    assert catalog.statuses()["asyncio"] == "installed"
+    assert {status for name, status in catalog.statuses().items() if name != "asyncio"} == {"off"}
+    assert sys.excepthook is not before
+    mirante.configure(registry=Registry(), log_stream="none", integrations="none", uncaught_exceptions=False)
+    assert set(catalog.statuses().values()) == {"off"}
+    assert sys.excepthook is before
 
 
 def test_a_setting_that_turns_out_to_be_of_no_use_changes_nothing(receiver: Receiver) -> None:

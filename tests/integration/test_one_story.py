@@ -157,26 +157,22 @@ class Part:
 
 @pytest.mark.slow
 def test_in_three_processes_with_a_broker(receiver: Receiver, tmp_path: Path) -> None:
-    """Real uvicorns, a real redis-server, a real worker whose pool delivers what it has when it ends."""
+    """Real uvicorns, a real redis-server, a real worker with a pool: each delivers what it has when it is ended."""
     front, back = (f"http://127.0.0.1:{peers.free_port()}" for _ in range(2))
-    soon = {"MIRANTE_TRACES_INTERVAL": "0.2", "MIRANTE_LOGS_INTERVAL": "0.2"}
     with ExitStack() as stack:
         broker = stack.enter_context(redis_server(tmp_path))
         variables = {"MIRANTE_ENDPOINT": receiver.url, "BROKER_URL": broker, "BACK_URL": back}
         variables["MIRANTE_SHUTDOWN_TIMEOUT"] = "60"  # on a slow machine
 
-        def start(name: str, *command: str, **more: str) -> Part:
-            part = Part(name, tmp_path, *command, **variables, **more)
+        def start(name: str, *command: str) -> Part:
+            part = Part(name, tmp_path, *command, **variables)
             stack.callback(part.stop)
             return part
 
         worker = start("worker", "celery", "-A", f"{SHOP}:jobs", "worker", "--concurrency", "1")
         for name, url in (("back", back), ("front", front)):
-            part = start(name, "uvicorn", f"{SHOP}:{name}", "--port", url.rpartition(":")[2], **soon)
+            part = start(name, "uvicorn", f"{SHOP}:{name}", "--port", url.rpartition(":")[2])
             peers.wait_for(lambda part=part, url=url: part.answers(url), what=url)
         ask(front)
         peers.wait_for(lambda: b"reserved" in worker.output.read_bytes(), what="the worker")
-        worker.stop()
-        peers.wait_for(lambda: len(steps(receiver)) == len(CHAIN) + 1, what="all spans")
-        peers.wait_for(lambda: {line.body.string_value for line in receiver.lines()} >= LINES, what="all lines")
     check(receiver, CHAIN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 from mirante.cli.import_ import HttpTarget, Import, Piece, data_target, pieces
 from mirante.cli.main import app
 from mirante.errors import DeliveryError, FormatError, StoreFullError
+from mirante.server.settings import ServerSettings
 from mirante.server.store.api import Stream
 from mirante.server.store.writer import LogWriter
 from tests.peers import Peer, free_port, mirante, program, running, wait_for
@@ -341,11 +343,11 @@ def test_a_directory_without_room_is_waited_for(tmp_path: Path, monkeypatch: pyt
         append(self, stream, bodies)
 
     monkeypatch.setattr(LogWriter, "append", scarce)
-    with data_target(tmp_path) as send:
-        answer = send(b"a 1 1\n?\n")
+    with data_target(ServerSettings(data=tmp_path)) as send:
+        answer = send(b"a 1 %d\n?\n" % time.time())
         assert (answer["accepted"], answer["rejected"]) == (1, 1)
         with pytest.raises(StoreFullError, match="full"):
-            send(b"a 1 1\n")
+            send(b"a 1 %d\n" % time.time())
 
 
 @pytest.mark.slow
@@ -355,6 +357,14 @@ def test_into_a_directory(tmp_path: Path) -> None:
     file = om_file(tmp_path / "f.om", 2, 10, start)
     command = [sys.executable, "-m", "mirante", "import", str(file), "--data", str(tmp_path / "data")]
     done = subprocess.run(command, capture_output=True, timeout=120, text=True, check=False)
+    old = tmp_path / "old.om"
+    old.write_text("a 1 5\n# EOF\n")
+    refused = subprocess.run(
+        [*command[:-3], str(old), *command[-2:]], capture_output=True, timeout=120, text=True, check=False,
+        env={**os.environ, "PROMETHEUS_RETENTION_DAYS": "2"},
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "older metrics are not kept (retention.metrics)" in refused.stderr
     assert done.stdout.startswith("40 samples stored, 0 lines refused; "), done.stderr
     with mirante(tmp_path, "--no-host-metrics") as ours:
         assert len(ours.query("reqs_total[3h]")) == 2

@@ -17,7 +17,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 import orjson
 import typer
 
+from mirante.config import resolve
 from mirante.errors import DeliveryError, FormatError, MiranteError, StoreBusyError, StoreFullError
+from mirante.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -140,8 +142,11 @@ class HttpTarget:
 
 
 @contextmanager
-def data_target(directory: Path) -> Iterator[Callable[[bytes], Answer]]:
+def data_target(settings: ServerSettings) -> Iterator[Callable[[bytes], Answer]]:
     """A data directory that no server has open; all is loaded when it is left.
+
+    Args:
+        settings: say which directory, and how long it keeps metrics.
 
     Raises:
         StoreBusyError: a server has it open.
@@ -150,24 +155,19 @@ def data_target(directory: Path) -> Iterator[Callable[[bytes], Answer]]:
     from mirante.server.ingest.counts import IngestCounts
     from mirante.server.ingest.exchange import Bounds
     from mirante.server.ingest.importer import ImportLines
-    from mirante.server.store.client import Engine
-    from mirante.server.store.migrations import migrate
-    from mirante.server.store.writer import LogWriter
+    from mirante.server.keeping import open_store
+    from mirante.server.store.retention import longest
 
-    data = directory.absolute()
     with ExitStack() as closing:
         try:
-            engine = Engine(f"chdb://{data}")
+            writer = open_store(settings, closing, readers=1).writer
         except StoreBusyError as error:
             raise StoreBusyError(f"{error}, or send to the server that runs with --server") from None
-        closing.callback(engine.close)
-        migrate(engine)
-        writer = LogWriter(engine, data / "log")
-        closing.callback(writer.close)
+        bounds = Bounds(past=longest(settings.retention, "metrics"))
 
         def take(text: bytes) -> Answer:
             # A new sink for each piece, as the server has: what a piece says counts for it alone.
-            sink = ImportLines(writer, Bounds(), IngestCounts(), openmetrics=True)
+            sink = ImportLines(writer, bounds, IngestCounts(), openmetrics=True)
             sink.take(1, text.removesuffix(b"\n").split(b"\n"))
             return sink.outcome.document()
 
@@ -278,6 +278,10 @@ def command(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A data directory to write to instead, while no server runs.")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", envvar="MIRANTE_CONFIG", help="The server's mirante.toml, for --data."),
+    ] = None,
     from_line: Annotated[int, typer.Option(metavar="N", min=1, help="Begin with this line.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -288,7 +292,10 @@ def command(
     """
     with ExitStack() as stack:
         source, position, size = stack.enter_context(_opened(file))
-        send = stack.enter_context(data_target(data)) if data is not None else HttpTarget(server, token).send
+        send: Callable[[bytes], Answer] = HttpTarget(server, token).send
+        if data is not None:
+            settings = resolve(ServerSettings, code={"data": data}, file=config, flags=True)
+            send = stack.enter_context(data_target(settings))
         job = Import("standard input" if file == "-" else file, send, from_line)
         bar, move = _shown(size)
         started = time.monotonic()

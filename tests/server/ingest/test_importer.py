@@ -63,6 +63,15 @@ def test_text(door: Door) -> None:
     assert written(door).of("a", b="1") == [(MS - 5, 1.0), (MS - 4, 2.0), (MS, 3.0), (MS, 4.0)]
 
 
+@pytest.mark.parametrize(
+    ("time", "shown"), [(S + 7200, "2023-11-15T00:13:20Z"), (10**13, "10000000000000000000000 ns")]
+)
+def test_times_in_the_future(door: Door, time: int, shown: str) -> None:
+    """They are refused, however far ahead they are."""
+    (error,) = post(door, b"a 1 %d\n" % time).json()["errors"]
+    assert error["reason"] == f"its time, {shown}, lies in the future"
+
+
 def test_a_series_is_written_once(door: Door) -> None:
     """However its lines are spread, a series stands once in a body, with all its samples."""
     lines = "".join(f"a {n} {S - n}\nb {n} {S - n}\n" for n in range(100))
@@ -94,7 +103,9 @@ def test_bad_lines_do_not_harm_good_ones(door: Door) -> None:
     assert reasons[2] == "the sample has no timestamp, and a file of the past needs one for each"
     assert reasons[3] == 'expected a number as the value, got "x"'
     assert reasons[4] == "expected a timestamp, got b'NaN'"
-    assert reasons[5].startswith("the timestamp is not between ")
+    assert reasons[5] == (
+        "its time, 2023-11-12T22:13:20Z, is before 2023-11-13T22:13:20Z: older metrics are not kept (retention.metrics)"
+    )
     assert reasons[7] == "a blank line is not allowed in OpenMetrics"
     assert reasons[13] == reasons[14] == 'there is text after "# EOF"'
     assert written(door).of("a") == [(MS, 1.0), (MS - 1000, 2.0)]

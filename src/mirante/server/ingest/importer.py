@@ -23,7 +23,7 @@ from mirante.formats.exposition_parser import (
 )
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds, Request
-from mirante.server.ingest.lines import Outcome
+from mirante.server.ingest.lines import Outcome, out_of_bounds
 from mirante.server.store.api import BodyLog
 
 OPENMETRICS = "application/openmetrics-text"
@@ -141,7 +141,7 @@ class ImportLines:
 
     def _add(self, labels: bytes, value: float, at: int) -> None:
         if not self._first <= at <= self._last:
-            raise FormatError(f"the timestamp is not between {self._first} and {self._last} milliseconds since 1970")
+            raise FormatError(out_of_bounds(at * 1_000_000, self._first * 1_000_000, "metrics"))
         if isnan(value):
             value = remote_write.NORMAL_NAN
         if at in remote_write.TIMES:

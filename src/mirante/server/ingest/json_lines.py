@@ -16,7 +16,7 @@ import orjson
 from mirante.server.ingest import severity
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds, Request
-from mirante.server.ingest.lines import Outcome
+from mirante.server.ingest.lines import Outcome, out_of_bounds
 from mirante.server.ingest.log_batch import LogBatch, LogRecord, resource_of, trace_ids
 from mirante.server.store.api import BodyLog
 
@@ -76,7 +76,7 @@ class JsonLines:
         fields = read_object(line)
         time = self._time(fields)
         if not earliest <= time <= latest:
-            raise ValueError(f"the time is not between {earliest} and {latest} nanoseconds since 1970")
+            raise ValueError(out_of_bounds(time, earliest, "logs"))
         return self._resource(fields), self._record(time, fields)
 
     def _time(self, fields: dict[str, object]) -> int:

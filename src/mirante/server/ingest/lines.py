@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from mirante.errors import StoreError, StoreFullError
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.endpoint import RETRY_AFTER, head
 from mirante.server.ingest.exchange import Bounds, Refusal, Reply, Request, unpack
+from mirante.server.store.tables import Signal
 
 PIECE_BYTES = 4 << 20
 """Text that is taken at once."""
@@ -55,6 +57,25 @@ class Outcome:
         """The same for the sender."""
         errors = [{"line": line, "reason": reason} for line, reason in self.errors]
         return {"accepted": self.accepted, "rejected": self.rejected, "errors": errors}
+
+
+def out_of_bounds(time: int, first: int, signal: Signal) -> str:
+    """Why something of that time (nanoseconds since the Unix epoch) is refused, when the first that is kept is that.
+
+    Example:
+        >>> out_of_bounds(0, 10**18, "logs")
+        'its time, 1970-01-01T00:00:00Z, is before 2001-09-09T01:46:40Z: older logs are not kept (retention.logs)'
+    """
+    if time < first:
+        return f"its time, {_shown(time)}, is before {_shown(first)}: older {signal} are not kept (retention.{signal})"
+    return f"its time, {_shown(time)}, lies in the future"
+
+
+def _shown(time: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(time // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):  # of a year that no calendar has
+        return f"{time} ns"
 
 
 class LineSink(Protocol):

@@ -128,16 +128,25 @@ def unbind(token: Token[Mapping[str, str]]) -> None:
         return
 
 
+_otel: Any = None  # our way to OpenTelemetry's context, once the application has imported OpenTelemetry
+
+
 def _span_ids() -> tuple[int, int]:
     """Trace and span id of the current span, sampled or not; zeros where there is none."""
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is None:
+    global _otel  # noqa: PLW0603 - found once
+    if _otel is None:
+        if "opentelemetry.trace" not in sys.modules:
+            return 0, 0
+        from mirante._core import otel_context
+
+        _otel = otel_context
+    span = _otel.get_context().get(_otel.SPAN_KEY)
+    if span is None:
         return 0, 0
-    span = trace.get_current_span()
     try:
         return span.trace_id, span.span_id  # our own spans: without making a SpanContext
     except AttributeError:
-        context = span.get_span_context()
+        context = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
         return (context.trace_id, context.span_id) if context.is_valid else (0, 0)
 
 
@@ -175,14 +184,23 @@ def stamp(record: MutableMapping[str, Any]) -> None:
         >>> line
         {'event': 'paid', 'user_id': 'mine', 'request_id': 'r-1'}
     """
-    if "opentelemetry.trace" in sys.modules:
-        trace_id, span_id = _span_ids()
-        if trace_id:
-            record.setdefault("trace_id", trace_id.to_bytes(16).hex())  # half the price of a format
-            record.setdefault("span_id", span_id.to_bytes(8).hex())
+    stamp_bound(record)
+    stamp_span(record)
+
+
+def stamp_bound(record: MutableMapping[str, Any]) -> None:
+    """Add what is bound; it may hold personal data."""
     if bound := _bound.get():
         for name, value in bound.items():
             record.setdefault(name, value)
+
+
+def stamp_span(record: MutableMapping[str, Any]) -> None:
+    """Add the ids of the current span."""
+    trace_id, span_id = _span_ids()
+    if trace_id:
+        record.setdefault("trace_id", trace_id.to_bytes(16).hex())  # half the price of a format
+        record.setdefault("span_id", span_id.to_bytes(8).hex())
 
 
 def copy_context(function: Callable[P, R]) -> Callable[P, R]:

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 from mirante.logging.line import LogLine, flat, level_name, timestamp
 
 _REMEMBERED = 4096
-_SHORT = 64
+_SHORT = 31
+"""Characters of texts that are worth remembering; ids are longer, and new in every request."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.guard import REPORTER
-from mirante.correlation import stamp
+from mirante.correlation.context import stamp_bound, stamp_span
 from mirante.logging.exceptions import ExcInfo, exception_field
 from mirante.logging.line import LogLine, Sink
 from mirante.logging.redaction import Redactor
@@ -24,8 +24,6 @@ class Pipeline:
         repeats: samples repeated lines, or None to keep all.
         clock: the time.
 
-    Attributes:
-        sinks: take the lines; replaced as a whole, never changed.
     """
 
     def __init__(
@@ -36,10 +34,20 @@ class Pipeline:
         repeats: Repeats | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.sinks: tuple[Sink, ...] = tuple(sinks)
+        self.sinks = tuple(sinks)
         self._redactor = redactor or Redactor()
         self._repeats = repeats
         self._time_ns = clock.time_ns
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """What takes the lines; replaced as a whole, never changed."""
+        return self._sinks
+
+    @sinks.setter
+    def sinks(self, sinks: tuple[Sink, ...]) -> None:
+        self._take = tuple(sink.__call__ for sink in sinks)  # bound once, for a cheaper call
+        self._sinks = sinks
 
     def emit(
         self,
@@ -69,12 +77,13 @@ class Pipeline:
                     fields["repeats_left_out"] = left_out
             if error is not None:
                 fields["exception"] = exception_field(error)
-            stamp(fields)
+            stamp_bound(fields)
             self._redactor.clean(fields)
+            stamp_span(fields)  # there are no secrets in these
             time_ns = time_ns or self._time_ns()
             line = _line(LogLine, (time_ns, level, logger, fields))
-            for sink in self.sinks:
-                sink(line)
+            for take in self._take:
+                take(line)
         except Exception as fault:  # noqa: BLE001 - telemetry never raises into the host
             REPORTER.fault("logging", fault)
 

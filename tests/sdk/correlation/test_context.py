@@ -74,6 +74,7 @@ def test_spans_of_other_implementations_give_their_ids_too() -> None:
 
 def test_without_opentelemetry_there_is_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can have started a span, and the lookup does not import anything."""
+    monkeypatch.setattr("mirante.correlation.context._otel", None)
     monkeypatch.delitem(sys.modules, "opentelemetry.trace")
     assert current().trace_id is None
     assert environment({"PATH": "/bin"}) == {"PATH": "/bin"}

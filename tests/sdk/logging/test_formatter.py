@@ -94,7 +94,7 @@ def test_memory_of_names_and_texts_is_bounded() -> None:
     for number in range(4098):
         line = members.write({f"k{number}": f"v{number}", f"n{number}": number})
         assert line == f',"k{number}":"v{number}","n{number}":{number}}}'
-    members.write({"k": "v" * 65})
+    members.write({"k": "v" * 32})
     assert len(members._names) == len(members._texts) == 2
 
 

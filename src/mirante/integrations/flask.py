@@ -56,12 +56,12 @@ def instrument(
 def install() -> None:
     """Trace and measure the requests of all applications of this process, made before or after; again does nothing."""
     _patches.wrap(Flask, "__call__", lambda call: observed(call, claim=_claim, route=_route))
-    got_request_exception.connect(_note)
+    got_request_exception.connect(_note_of_any)
 
 
 def uninstall() -> None:
     """Put back what ``install`` has replaced."""
-    got_request_exception.disconnect(_note)
+    got_request_exception.disconnect(_note_of_any)
     _patches.undo()
 
 
@@ -74,6 +74,12 @@ def _note(_sender: Flask, exception: BaseException, **_more: Any) -> None:  # no
     exchange = request.environ.get(SEEN)
     if exchange is not None:
         exchange.fail(exception)
+        exchange.locate(request.environ)
+
+
+def _note_of_any(sender: Flask, exception: BaseException, **_more: Any) -> None:  # noqa: ANN401 - as signals are sent
+    """The same; another function, because to disconnect one disconnects it from every single application as well."""
+    _note(sender, exception)
 
 
 def _route(environ: Environ) -> str:

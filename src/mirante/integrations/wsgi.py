@@ -60,7 +60,7 @@ class MiranteMiddleware:
         app: the application inside.
         registry: where the metrics live; the process's own when not given.
         excluded: paths that are left alone, as the setting ``web_excluded_urls``, which holds when it is not given.
-        route: tells the template of the route that took a request from its environment, after the application has run.
+        route: tells the template of the route that took a request from its environment, when the answer begins.
 
     Raises:
         ConfigError: a pattern in ``excluded`` is no regular expression.
@@ -145,6 +145,7 @@ def _answer(
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:  # noqa: ANN401 - as PEP 3333 has it
         code = status[:3]
         exchange.status = int(code) if code.isdecimal() else None
+        exchange.locate(environ)
         return start_response(status, [*headers, (HEADER, exchange.request_id)], *more)
 
     try:
@@ -172,14 +173,15 @@ class WsgiExchange(Exchange):
     """An exchange that begins with a WSGI environment, or with Django's that is like it.
 
     Attributes:
-        route: tells the route's template from the environment at the end.
+        route: tells the route's template from the environment.
     """
 
-    __slots__ = ("_prefix", "route")
+    __slots__ = ("_template", "route")
     route: Callable[[Any], str] | None
 
     def open(self, service: MetricsCollector, environ: Mapping[str, Any], path: str, version: str) -> None:
         """Begin, with what the environment says."""
+        self._template = ""
         scheme = environ.get("wsgi.url_scheme", "http")
         host = environ.get("HTTP_HOST")
         if host is not None:
@@ -201,18 +203,18 @@ class WsgiExchange(Exchange):
             _PARENTS.context(environ, environ, get_context()),
         )
 
-    def end(self, request: Any) -> None:  # noqa: ANN401 - what route takes
-        """Finish it, unless that has been done."""
-        if self.over:
-            return
-        route = ""
+    def locate(self, request: Any) -> None:  # noqa: ANN401 - what route takes
+        """Look for the route; some frameworks know it only while they are at work."""
         try:
-            if self.route is not None:
-                route = self.route(request)
+            self._template = (self.route(request) if self.route is not None else "") or self._template
         except Exception as error:  # noqa: BLE001 - a framework's unforeseen route must not cost the answer
             REPORTER.fault("MiranteMiddleware", error)
-        finally:
-            self.finish(route)
+
+    def end(self, request: Any) -> None:  # noqa: ANN401 - the same
+        """Finish it, unless that has been done."""
+        if not self.over:
+            self.locate(request)
+            self.finish(self._template)
 
 
 class Body:

@@ -30,6 +30,9 @@ SEEN = "mirante.seen"
 Not the exchange itself, which has the scope: a cycle makes the garbage collector the most expensive part of a request.
 """
 
+_FASTAPI = "fastapi.telemetry"
+"""Key under which FastAPI leaves its own telemetry of the request; where it is there, FastAPI begins none."""
+
 _HEADER = HEADER.lower().encode()
 _NORMAL_CLOSE = (1000, 1001, 1005)
 _REMEMBERED = 512
@@ -111,6 +114,8 @@ def observed(
         kind = scope["type"]
         try:
             mine = kind != "lifespan" and SEEN not in scope and (claim is None or claim(app, scope))
+            if mine:
+                scope.setdefault(_FASTAPI, None)
             if mine and (left_out is None or not left_out(scope["path"])):
                 if kind == "http":
                     exchange = _HTTP()

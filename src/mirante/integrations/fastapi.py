@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from mirante._core.patch import Patches
 from mirante.integrations import starlette
-from mirante.integrations.asgi import Scope, observed
+from mirante.integrations.asgi import observed
 from mirante.metrics.registry import REGISTRY, Registry
 
 _patches = Patches()
@@ -51,16 +51,9 @@ def instrument(
 
 def install() -> None:
     """Trace and measure the requests of all applications of this process, made before or after; again does nothing."""
-    _patches.wrap(FastAPI, "__call__", lambda call: observed(call, claim=_claim))
+    _patches.wrap(FastAPI, "__call__", lambda call: observed(call, claim=starlette.claim))
 
 
 def uninstall() -> None:
     """Put back what ``install`` has replaced."""
     _patches.undo()
-
-
-def _claim(app: FastAPI, scope: Scope) -> bool:
-    ours = starlette.claim(app, scope)
-    if ours:
-        scope["fastapi.telemetry"] = None  # FastAPI's own way to say "not this one"
-    return ours

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
+from opentelemetry.trace import SpanKind
 
 from mirante.config import resolve
 from mirante.errors import ConfigError
 from mirante.integrations.settings import WebSettings
+from mirante.tracing.context import SPAN_KEY
+from mirante.tracing.spans import Span
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 """Those that OpenTelemetry's semantic conventions know; any other one is ``_OTHER``."""
@@ -132,6 +135,11 @@ def described(
     return found
 
 
+def is_server(span: object) -> bool:
+    """Whether it is a request's span that this process has open: then another instrumentation is at work."""
+    return type(span) is Span and span.kind is SpanKind.SERVER
+
+
 Exclude = Callable[[str], bool]
 """Whether a path is left out."""
 
@@ -206,6 +214,8 @@ class Parents:
             carrier: for the getter.
             around: the context to start from.
         """
+        if around and is_server(around.get(SPAN_KEY)):
+            return around  # another instrumentation has read the headers
         textmap = propagate.get_global_textmap()
         if textmap is not self._textmap:
             self._look(textmap)

@@ -14,6 +14,7 @@ from opentelemetry.trace import Span as ApiSpan
 
 from mirante._core.version import version
 from mirante.formats.otlp_common import Scope
+from mirante.integrations.incoming import is_server
 from mirante.tracing.context import SPAN_KEY
 from mirante.tracing.process import PROVIDER
 from mirante.tracing.provider import Pipeline, ProviderTracer
@@ -76,7 +77,7 @@ def server_span(name: str, context: Context, attributes: dict[str, Any], start: 
             if remote.trace_state:
                 span.trace_state = remote.trace_state
             return span
-    elif type(parent) is Span and parent.kind is SERVER:
+    elif is_server(parent):
         return None
     return _TRACER.start_span(name, context, SERVER, attributes, None, start)
 

@@ -31,7 +31,8 @@ def active(registry: Registry) -> float:
 def http(path: str = "/", method: str = "GET", **headers: str) -> dict[str, Any]:
     """A scope."""
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http", "method": method, "path": path, "headers": pairs, "http_version": "1.1", "scheme": "http"}
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": pairs}
+    return {**scope, "http_version": "1.1", "scheme": "http"}
 
 
 def exchange(app: Any, scope: dict[str, Any], *received: dict[str, Any]) -> list[dict[str, Any]]:

@@ -53,6 +53,7 @@ class Reading:
         scraped: samples on the page.
         kept: samples left after metric relabeling.
         refused: samples that were left out, by reason.
+        natives: encoded fields with native histograms, which go another way.
         native: those of the live ones whose last sample was a native histogram.
     """
 
@@ -64,6 +65,7 @@ class Reading:
     comments: list[bytes] = field(default_factory=list)
     metadata: dict[str, Metadata] = field(default_factory=dict)
     exemplars: dict[bytes, Exemplar] = field(default_factory=dict)
+    natives: list[bytes] = field(default_factory=list)
     native: set[bytes] = field(default_factory=set)
 
     def refuse(self, reason: str) -> None:
@@ -142,13 +144,15 @@ class SeriesCache:
         if reading.live is self.live:
             return []
         marker = _value_and_tail(remote_write.STALE_NAN, remote_write.sample_tail(now))
-        ended = self.live - reading.live
-        natives = ended & self._stored.native if self._stored.native else set()
-        of_histogram = remote_write.histogram(_STALE_HISTOGRAM, now) if natives else b""
-        return [
-            *(head + marker for head in ended - natives),
-            *(remote_write.series(remote_write.head_labels(head), of_histogram) for head in natives),
-        ]
+        return [head + marker for head in self.live - reading.live - self._stored.native]
+
+    def stale_natives(self, reading: Reading, now: int) -> Iterable[bytes]:
+        """The same of native histograms."""
+        ended = self._stored.native - reading.live
+        if not ended:
+            return []
+        marker = remote_write.histogram(_STALE_HISTOGRAM, now)
+        return [remote_write.series(remote_write.head_labels(head), marker) for head in ended]
 
     def _read(self, page: bytes, *, openmetrics: bool, now: int) -> Reading:
         lines = page_lines(page, openmetrics=openmetrics)
@@ -235,7 +239,7 @@ class SeriesCache:
             return
         reading.native.add(head)
         labels = remote_write.head_labels(head)
-        reading.fields.append(remote_write.series(labels, remote_write.histogram(value, place)))
+        reading.natives.append(remote_write.series(labels, remote_write.histogram(value, place)))
         for example in sample.exemplars:
             self._add_exemplar(reading, head, example, place)
 

@@ -115,17 +115,20 @@ class _Watched:
         self._remembers = loop.get_task_factory() is None and not hasattr(asyncio.Task, "get_context")
         if self._remembers:
             loop.set_task_factory(_remembering)
-        self._look_again(loop)
+        self._turn = 0
+        self.look_later(loop)
 
-    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+    def look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to wait for the next look: time in which the loop did not run at all is no lag."""
+        self._turn += 1  # a look that was waited for before comes to nothing; keeping its handle would keep the loop
         self._due = loop.time() + INTERVAL
-        loop.call_at(self._due, self._look, context=Context())  # it is no part of the request that is running
+        loop.call_at(self._due, self._look, self._turn, context=Context())  # no part of the request that is running
 
-    def _look(self) -> None:
+    def _look(self, turn: int) -> None:
         loop = self._loop()
-        if self._on and loop is not None:
+        if self._on and turn == self._turn and loop is not None:
             _lag().observe(max(0.0, loop.time() - self._due))
-            self._look_again(loop)
+            self.look_later(loop)
 
     def _tell(self, loop: asyncio.AbstractEventLoop, told: Mapping[str, Any]) -> None:
         """Tell of it as before, but in the context of the task that it came from."""
@@ -201,8 +204,11 @@ class _Loops:
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """See the function of that name."""
         with self._lock:
-            if loop not in self._watched:
+            watched = self._watched.get(loop)
+            if watched is None:
                 self._watched[loop] = _Watched(loop)
+            elif not loop.is_running():
+                watched.look_later(loop)
         REGISTRY.register(self)
 
     def forget_all(self) -> None:

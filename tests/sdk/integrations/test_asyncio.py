@@ -65,6 +65,24 @@ def test_lag_is_how_much_later_than_due_the_loop_comes_back(installed: None) -> 
     assert (counted(), total()) == (2, 2.5)
 
 
+def test_time_between_two_runs_of_a_loop_is_no_lag(installed: None) -> None:
+    """It did not run, and held nobody up."""
+    counted, total = Counted(f"{LAG}_count"), Counted(f"{LAG}_sum")
+    loop = SlowLoop()
+
+    async def main() -> None:
+        loop.clock.advance(integration.INTERVAL)
+        integration.watch(loop)
+        while not counted():  # noqa: ASYNC110 - the loop's time stands still
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.clock.advance(100.0)
+    loop.run_until_complete(main())
+    loop.close()
+    assert (counted(), total()) == (1, 0)
+
+
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_tasks_of_running_loops_are_a_gauge(installed: None, run: Any) -> None:
     """Of asyncio's and uvloop's; those that have ended do not count, nor does a closed loop."""
@@ -222,8 +240,8 @@ def test_a_watched_loop_lives_no_longer_for_it(installed: None) -> None:
     gc.collect()
     assert gone() is None
     assert watched.tasks() == 0
+    watched._look(watched._turn)
     watched.stop()
-    watched._look()
 
 
 def test_a_loop_that_is_let_go_is_looked_at_no_more() -> None:

@@ -141,7 +141,8 @@ def test_no_room(door: Door, error: StoreError, detail: str) -> None:
     reply = post(door, {"msg": "a"})
     assert (reply.status, reply.headers["retry-after"]) == (503, "5")
     assert reply.json() == {
-        "title": "Not everything was taken", "status": 503, "detail": detail, "accepted": 0, "rejected": 0, "errors": []
+        "title": "Not everything was taken", "status": 503, "detail": detail,
+        "accepted": 0, "rejected": 0, "errors": [], "lines": 0,
     }  # fmt: skip
     assert door.counted() == {"json_lines/503": 1}
 

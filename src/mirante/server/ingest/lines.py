@@ -41,11 +41,13 @@ class Outcome:
         accepted: items stored.
         rejected: items refused.
         errors: line numbers and reasons, the first twenty.
+        lines: how many lines are done with.
     """
 
     accepted: int = 0
     rejected: int = 0
     errors: list[tuple[int, str]] = field(default_factory=list)
+    lines: int = 0
 
     def refuse(self, line: int, reason: str) -> None:
         """Count a line that is refused."""
@@ -187,12 +189,15 @@ class LineReader:
             self._take(unpack(self._request._replace(body=b"".join(self._whole)), self._limit))
         elif self._zip is not None and not self._zip.eof:
             raise Refusal(400, "The body is not valid gzip: it ends too early.")
-        for first, lines in self._cutter.finish():
-            self._sink.take(first, lines)
+        self._hand_over(self._cutter.finish())
 
     def _take(self, text: bytes) -> None:
-        for first, lines in self._cutter.feed(text):
+        self._hand_over(self._cutter.feed(text))
+
+    def _hand_over(self, cut: Iterator[tuple[int, list[bytes | None]]]) -> None:
+        for first, lines in cut:
             self._sink.take(first, lines)
+            self._sink.outcome.lines = first + len(lines) - 1
 
     def _unzip(self, raw: bytes) -> None:
         member = self._zip
@@ -277,5 +282,6 @@ def _answer(outcome: Outcome) -> Reply:
 
 
 def _problem(status: int, sentence: str, outcome: Outcome) -> Reply:
-    document = {"title": "Not everything was taken", "status": status, "detail": sentence, **outcome.document()}
+    told = {"title": "Not everything was taken", "status": status, "detail": sentence}
+    document = {**told, **outcome.document(), "lines": outcome.lines}
     return Reply(status, orjson.dumps(document), "application/problem+json")

@@ -14,7 +14,7 @@ PAGE_SOURCES := $(shell find ui/src -type f 2>/dev/null) ui/index.html ui/vite.c
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-promql fuzz clean
+.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-web bench-promql fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ bench-server: $(READY) ## ingestion until queryable
 	$(BIN)/python benchmarks/bench_ingest.py
 	$(BIN)/python benchmarks/bench_scrape.py
 	$(BIN)/python benchmarks/bench_import.py
+
+bench-web: $(READY) ## a FastAPI application under wrk, beside OpenTelemetry's instrumentation
+	$(BIN)/python benchmarks/bench_web.py
+	$(BIN)/python benchmarks/bench_web.py --handler slow
 
 bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python benchmarks/bench_promql.py

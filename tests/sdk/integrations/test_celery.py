@@ -93,9 +93,11 @@ def installed() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[Celery]:
-    """With a real worker in a thread of this process."""
-    app = shop()
+    """With a real worker in a thread of this process, which sets the root logger's level for good."""
+    app, root = shop(), logging.getLogger()
+    level = root.level
     with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=60.0):
+        root.setLevel(level)
         yield app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -98,6 +99,13 @@ class _State:
     pipeline: Pipeline | None = None
     added: tuple[Sink, ...] = ()
     base: tuple[Sink, ...] = ()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - absent on Windows, where nothing forks
+    # Held across fork, so that no child inherits it from a thread that it does not have.
+    os.register_at_fork(
+        before=_State.lock.acquire, after_in_parent=_State.lock.release, after_in_child=_State.lock.release
+    )
 
 
 def process_pipeline() -> Pipeline:

@@ -125,7 +125,8 @@ class NativeBuckets:
         )
 
     def clear(self) -> None:
-        """Start again from zero."""
+        """Start again from zero; in a forked child too, where the lock may be held by a thread that is not there."""
+        self._lock = threading.Lock()
         with self._lock:
             self._positive, self._negative = defaultdict(int), defaultdict(int)
             self._zero, self._sum = 0, 0.0

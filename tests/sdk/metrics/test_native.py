@@ -127,3 +127,13 @@ def test_threads_lose_nothing_while_the_resolution_changes() -> None:
     for thread in threads:
         thread.join()
     assert sum(buckets.state().positive.values()) == 20_000
+
+
+def test_a_forked_child_begins_anew_whoever_held_the_lock() -> None:
+    """Another thread of the parent may have been reading; that thread is not there to let go."""
+    buckets = NativeBuckets(3, 160)
+    buckets.add(1.0)
+    with buckets._lock:
+        buckets.clear()
+        buckets.add(2.0)
+        assert buckets.state().sum == 2.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
@@ -396,6 +397,44 @@ def test_no_path_does_harm(rest: str) -> None:
         except Refusal:
             continue
         assert labels["job"]
+
+
+steps = st.tuples(
+    st.sampled_from(["PUT", "POST", "DELETE", "restart", "write"]),
+    st.sampled_from(["a", "b"]),
+    st.dictionaries(st.tuples(st.sampled_from("xyz"), st.sampled_from("12")), st.integers(0, 9), max_size=4),
+)
+Series = tuple[str, str, str]
+
+
+@settings(max_examples=40)
+@given(st.lists(steps, max_size=8))
+def test_any_sequence_of_requests(sequence: list[tuple[str, str, dict[tuple[str, str], int]]]) -> None:
+    """What was written last of each series is its value while its group has it, and its end afterwards."""
+    expected: dict[Series, int] = {}
+    last: dict[Series, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        gateway = Gateway(Path(folder))
+        for method, job, pushed in sequence:
+            gateway.clock.advance(1)
+            if method == "restart":
+                gateway.start()
+            elif method == "write":
+                gateway.groups.write()
+            else:
+                body = "".join(f'{name}{{k="{k}"}} {value}\n' for (name, k), value in pushed.items())
+                assert gateway.send(method, f"/metrics/job/{job}", body).status in {200, 202}
+                names = {name for name, _ in pushed} if method == "POST" else set("xyz")
+                expected = {key: value for key, value in expected.items() if key[1] != job or key[0] not in names}
+                if method != "DELETE":
+                    expected |= {(name, job, k): value for (name, k), value in pushed.items()}
+            for key, samples in gateway.written().samples.items():
+                labels = dict(key)
+                if "k" in labels:
+                    last[labels["__name__"], labels["job"], labels["k"]] = samples[-1][1]
+            assert {key: value for key, value in last.items() if bits(value) != STALE} == expected
+        shown = {f'{name}{{instance="",job="{job}",k="{k}"}} {value}.0' for (name, job, k), value in expected.items()}
+        assert set(gateway.exposed()) == shown
 
 
 def native(gateway: Gateway, method: str, *families: MetricFamily) -> int:

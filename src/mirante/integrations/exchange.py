@@ -42,8 +42,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_active", "_bound", "_method", "_name", "_service", "_since", "_start", "_token", "error", "over",
-        "request_id", "span", "status",
+        "_active", "_attributes", "_bound", "_method", "_name", "_service", "_since", "_start", "_token", "error",
+        "over", "request_id", "span", "status",
     )  # fmt: skip
 
     def begin(
@@ -71,6 +71,7 @@ class Exchange:
         self.request_id = request_id = new_request_id() if given_id is None else usable_request_id(given_id)
         self._method = method
         self._name = name
+        self._attributes = attributes  # the span's very own, where its limits leave room for more
         self._service = service
         self._since = since = time_ns()
         self._start = perf_counter()
@@ -102,13 +103,11 @@ class Exchange:
         remember(error, ids)
 
     def finish(self, route: str) -> None:
-        """End the span and record the duration; only the first call counts.
+        """End the span and record the duration; once, see ``over``.
 
         Args:
             route: template of the route that took the request, or the empty string.
         """
-        if self.over:
-            return
         self.over = True
         seconds = perf_counter() - self._start
         status, span, service = self.status, self.span, self._service
@@ -118,12 +117,13 @@ class Exchange:
         if type(span) is not Span or span.end_time is not None:  # left out by the sampler, or ended by the application
             return
         attributes = span.attributes
+        set_attribute = attributes.__setitem__ if attributes is self._attributes else span.set_attribute
         if route:
-            attributes["http.route"] = route
+            set_attribute("http.route", route)
             if span.name is self._name:  # else the application has given it a name of its own
                 span.name = f"{self._name} {route}"
         if status is not None:
-            attributes["http.response.status_code"] = status
+            set_attribute("http.response.status_code", status)
         if self.error is not None or (status is not None and status >= 500):
             _tell(span, status, self.error)
         span.end(self._since + int(seconds * 1e9))
@@ -137,6 +137,6 @@ def _tell(span: Span, status: int | None, error: BaseException | None) -> None:
         kind = type(error)
         span.set_attribute("error.type", f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
         span.fail(error)
-    elif status is not None and status >= 500:
+    elif error is None:
         span.set_attribute("error.type", str(status))
         span.set_status(StatusCode.ERROR)

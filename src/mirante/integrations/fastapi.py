@@ -44,9 +44,7 @@ def instrument(
         >>> instrument(app)
     """
     starlette.instrument(app, registry=registry, metrics_path=metrics_path, excluded=excluded)
-    own = getattr(app, "_telemetry", None)
-    if isinstance(own, dict):
-        own.update(tracing=False, metrics=False, logs=False)
+    getattr(app, "_telemetry", {}).update(tracing=False, metrics=False, logs=False)
 
 
 def install() -> None:

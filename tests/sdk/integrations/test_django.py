@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.handlers.base import BaseHandler
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path, re_path
 
@@ -38,6 +38,11 @@ async def later(_request: HttpRequest) -> HttpResponseBase:
 def broken(_request: HttpRequest) -> HttpResponseBase:
     """A view that fails."""
     raise LookupError("no")
+
+
+def missing(_request: HttpRequest) -> HttpResponseBase:
+    """A view that finds nothing."""
+    raise Http404
 
 
 def stream(request: HttpRequest) -> HttpResponseBase:
@@ -68,6 +73,7 @@ urlpatterns = [
     path("items/<int:number>", item),
     path("later", later),
     path("broken", broken),
+    path("missing", missing),
     path("stream", stream),
     path("astream", astream),
     re_path(r"^old/(?P<number>\d+)$", item),
@@ -156,6 +162,14 @@ def test_the_exception_behind_a_500_is_on_the_span(ask: Any, way: str) -> None:
                 answer = ask("/broken")
     assert (answer.status_code, "X-Request-ID" in answer.headers) == (500, True)
     assert errors(captured) == [("GET /broken", ERROR, "LookupError", 1)]
+
+
+@pytest.mark.parametrize("ask", [get, aget])
+def test_an_exception_that_stands_for_an_answer_is_none(ask: Any) -> None:
+    """Such as "not found"."""
+    with BY_HAND, capture() as captured:
+        assert ask("/missing").status_code == 404
+    assert errors(captured) == [("GET /missing", 0, None, 0)]
 
 
 def test_streams_last_to_their_end(registry: Registry) -> None:

@@ -12,10 +12,12 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 import pytest
+from opentelemetry import propagate
 from opentelemetry.trace import get_current_span
 
 from mirante._core.guard import REPORTER
 from mirante.correlation import current
+from mirante.correlation.propagator import B3Propagator
 from mirante.integrations.wsgi import MiranteMiddleware
 from mirante.metrics import Registry
 from mirante.testing import capture
@@ -206,6 +208,27 @@ def test_faults_of_ours_do_not_cost_the_answer(monkeypatch: pytest.MonkeyPatch) 
     assert Answer(app, environ()).parts == [b"hello"]
     assert REPORTER.counts["MiranteMiddleware"] >= before + 2
     assert requests(registry) == {("GET", "", "200"): 1}
+
+
+def test_a_propagator_may_ask_for_all_names() -> None:
+    """In the spelling of HTTP."""
+    seen: list[list[str]] = []
+
+    class Theirs(B3Propagator):
+        @property
+        def fields(self) -> set[str]:
+            return {"x-theirs"}
+
+        def extract(self, carrier: Any, context: Any = None, getter: Any = None) -> Any:
+            seen.append(getter.keys(carrier))
+            return context
+
+    with capture():
+        before = propagate.get_global_textmap()
+        propagate.set_global_textmap(Theirs())
+        Answer(observed(hello), environ(HTTP_X_THEIRS="1"))
+        propagate.set_global_textmap(before)
+    assert "x-theirs" in seen[0]
 
 
 @contextmanager

@@ -1,4 +1,5 @@
--- Native histograms beside the samples. They come the same way, in remote_write_in and points_in, which get a column more.
+-- Native histograms beside the samples. They come in the same bodies, and go their own way from remote_write_in on: carried
+-- along with the samples, their sixteen columns would make every small insert dearer by half.
 
 -- A histogram counts in integers or, where it was computed, in floats (is_float): one pair of the columns below is then
 -- zero or empty. Buckets stand as they were sent: spans of consecutive buckets, integer counts each as the difference to
@@ -29,17 +30,37 @@ SETTINGS non_replicated_deduplication_window = 1000;
 
 DROP VIEW IF EXISTS points_from_remote_write;
 DROP VIEW IF EXISTS metadata_from_remote_write;
-DROP VIEW IF EXISTS series_from_points;
 DROP TABLE IF EXISTS remote_write_in;
 
 CREATE TABLE IF NOT EXISTS remote_write_in {{remote_write}} ENGINE = Null;
 
-ALTER TABLE points_in ADD COLUMN IF NOT EXISTS histograms Array(Tuple(
-    count_int Nullable(UInt64), count_float Nullable(Float64), sum Float64, schema Int32, zero_threshold Float64,
-    zero_count_int Nullable(UInt64), zero_count_float Nullable(Float64),
-    negative_spans Array(Tuple(offset Int32, length UInt32)), negative_deltas Array(Int64), negative_counts Array(Float64),
-    positive_spans Array(Tuple(offset Int32, length UInt32)), positive_deltas Array(Int64), positive_counts Array(Float64),
-    reset_hint Int32, timestamp Int64, custom_values Array(Float64)));
+-- Only what is named is unfolded, not the whole of each series.
+CREATE MATERIALIZED VIEW IF NOT EXISTS points_from_remote_write TO points_in AS
+SELECT cityHash64(pairs) AS series_id, pairs, samples, exemplars
+FROM (
+    SELECT arraySort(pair -> pair.name, arrayFilter(pair -> pair.value != '', one)) AS pairs, samples, exemplars
+    FROM remote_write_in
+    ARRAY JOIN timeseries.labels AS one, timeseries.samples AS samples, timeseries.exemplars AS exemplars
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS metadata_from_remote_write TO metric_metadata AS
+SELECT one.metric_family_name AS name,
+       transform(one.type, [1, 2, 3, 4, 5, 6, 7],
+           ['counter', 'gauge', 'histogram', 'gaugehistogram', 'summary', 'info', 'stateset'], 'unknown') AS type,
+       one.help AS help,
+       one.unit AS unit
+FROM (SELECT arrayJoin(metadata) AS one FROM remote_write_in);
+
+CREATE TABLE IF NOT EXISTS histogram_points_in (
+    series_id UInt64,
+    pairs Array(Tuple(name String, value String)),
+    h Tuple(
+        count_int Nullable(UInt64), count_float Nullable(Float64), sum Float64, schema Int32, zero_threshold Float64,
+        zero_count_int Nullable(UInt64), zero_count_float Nullable(Float64),
+        negative_spans Array(Tuple(offset Int32, length UInt32)), negative_deltas Array(Int64), negative_counts Array(Float64),
+        positive_spans Array(Tuple(offset Int32, length UInt32)), positive_deltas Array(Int64), positive_counts Array(Float64),
+        reset_hint Int32, timestamp Int64, custom_values Array(Float64))
+) ENGINE = Null;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS histogram_samples_from_points TO histogram_samples AS
 SELECT series_id,
@@ -60,33 +81,20 @@ SELECT series_id,
        h.negative_deltas AS negative_deltas,
        h.negative_counts AS negative_counts,
        h.custom_values AS custom_bounds
-FROM (SELECT series_id, arrayJoin(histograms) AS h FROM points_in);
+FROM histogram_points_in;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS series_from_points TO series AS
-SELECT arrayFirst(pair -> pair.name = '__name__', pairs).value AS name,
+CREATE MATERIALIZED VIEW IF NOT EXISTS series_from_histogram_points TO series AS
+SELECT DISTINCT
+       arrayFirst(pair -> pair.name = '__name__', pairs).value AS name,
        series_id,
        mapFromArrays(pairs.name, pairs.value) AS labels,
-       day
-FROM (
-    SELECT series_id, pairs,
-           arrayJoin(arrayDistinct(arrayMap(time -> toDate(fromUnixTimestamp64Milli(time, 'UTC')),
-               if(empty(histograms), samples.timestamp, arrayConcat(samples.timestamp, histograms.timestamp))))) AS day
-    FROM points_in
-)
+       toDate(fromUnixTimestamp64Milli(h.timestamp, 'UTC')) AS day
+FROM histogram_points_in
 WHERE cityHash64(series_id, day) NOT IN known_series;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS points_from_remote_write TO points_in AS
-SELECT cityHash64(pairs) AS series_id, pairs, samples, exemplars, histograms
+CREATE MATERIALIZED VIEW IF NOT EXISTS histogram_points_from_remote_write TO histogram_points_in AS
+SELECT cityHash64(pairs) AS series_id, pairs, h
 FROM (
-    SELECT arraySort(pair -> pair.name, arrayFilter(pair -> pair.value != '', one.labels)) AS pairs,
-           one.samples AS samples, one.exemplars AS exemplars, one.histograms AS histograms
-    FROM (SELECT arrayJoin(timeseries) AS one FROM remote_write_in)
+    SELECT arraySort(pair -> pair.name, arrayFilter(pair -> pair.value != '', one.labels)) AS pairs, arrayJoin(one.histograms) AS h
+    FROM (SELECT arrayJoin(arrayFilter(one -> notEmpty(one.histograms), timeseries)) AS one FROM remote_write_in)
 );
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS metadata_from_remote_write TO metric_metadata AS
-SELECT one.metric_family_name AS name,
-       transform(one.type, [1, 2, 3, 4, 5, 6, 7],
-           ['counter', 'gauge', 'histogram', 'gaugehistogram', 'summary', 'info', 'stateset'], 'unknown') AS type,
-       one.help AS help,
-       one.unit AS unit
-FROM (SELECT arrayJoin(metadata) AS one FROM remote_write_in);

@@ -161,14 +161,23 @@ def test_what_stands_in_the_door_is_heard(status: int, code: grpc.StatusCode) ->
     talk(answering(status, "Not you.\n", **headers), said)
 
 
-def test_a_status_that_is_none() -> None:
+@pytest.mark.parametrize(
+    ("kind", "body", "sentence"),
+    [
+        ("application/x-protobuf", "\x07junk", "HTTP status 500"),
+        ("application/json", "junk", "HTTP status 500"),
+        ("application/json", "[]", "HTTP status 500"),
+        ("application/json", '{"status": "error", "error": "Not you."}', "Not you."),
+    ],
+)
+def test_words_of_any_kind(kind: str, body: str, sentence: str) -> None:
     """Whatever an application answers, the call ends with a status."""
 
     async def said(method: Callable[[str], Call]) -> None:
         error = await fails(method("logs")(b""))
-        assert (error.code(), error.details()) == (grpc.StatusCode.UNKNOWN, "HTTP status 500")
+        assert (error.code(), error.details()) == (grpc.StatusCode.UNKNOWN, sentence)
 
-    talk(answering(500, "\x07junk", **{"Content-Type": "application/x-protobuf"}), said)
+    talk(answering(500, body, **{"Content-Type": kind}), said)
 
 
 def test_an_unknown_service_is_not_implemented() -> None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import grpc
 import grpc.aio
+import orjson
 from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Message
 
@@ -63,12 +64,15 @@ class Answer(NamedTuple):
     body: bytes
 
     def sentence(self) -> str:
-        """Why it was refused: the receivers say it in a ``google.rpc.Status``, others in text or JSON."""
-        if self.headers.get("content-type") == "application/x-protobuf":
-            try:
+        """Why it was refused: in the receivers' own ``google.rpc.Status``, in the door's JSON, or in text."""
+        kind = self.headers.get("content-type", "").partition(";")[0]
+        try:
+            if kind == "application/x-protobuf":
                 return str(_STATUS_MESSAGE(self.body).message)
-            except DecodeError:  # not from a receiver of ours
-                return f"HTTP status {self.status}"
+            if kind == "application/json":
+                return str(orjson.loads(self.body)["error"])
+        except (DecodeError, orjson.JSONDecodeError, LookupError, TypeError):  # from nobody that we know
+            return f"HTTP status {self.status}"
         return self.body.decode("utf-8", "replace").strip()
 
 

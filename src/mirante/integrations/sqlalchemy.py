@@ -45,14 +45,14 @@ def install() -> None:
         >>> install()
         >>> uninstall()
     """
-    from sqlalchemy import Engine
+    from sqlalchemy.engine import Engine  # where versions 1.4 and 2 both have it
 
     _listen(Engine)
 
 
 def uninstall() -> None:
     """Take the listeners away again, and the gauges; of engines that were given to ``instrument`` they stay."""
-    from sqlalchemy import Engine
+    from sqlalchemy.engine import Engine  # where versions 1.4 and 2 both have it
 
     _silence(Engine)
     _POOLS.forget_all()

@@ -79,19 +79,17 @@ class Exposer:
 
 @dataclass
 class MemoryLog:
-    """A BodyLog that keeps bodies, those of native histograms apart, and is full when told."""
+    """A BodyLog that keeps bodies, and is full when told."""
 
     bodies: list[bytes] = field(default_factory=list)
-    natives: list[bytes] = field(default_factory=list)
     full: bool = False
 
     def append(self, stream: Stream, bodies: Sequence[bytes]) -> None:
         """Keep them."""
-        assert stream in {"remote_write", "histograms"}
+        assert stream == "remote_write"
         if self.full:
             raise StoreFullError("no room left on the disk")
-        kept = self.bodies if stream == "remote_write" else self.natives
-        kept += bodies
+        self.bodies += bodies
 
     def take(self) -> Written:
         """What was written since the last call."""

@@ -38,8 +38,7 @@ message TimeSeries { repeated Label labels = 1; repeated Histogram histograms = 
 message Label { string name = 1; string value = 2; }
 message Histogram {
   uint64 count_int = 1; double sum = 3; sint32 schema = 4; uint64 zero_count_int = 6;
-  repeated sint64 negative_deltas = 9;
-  repeated sint64 positive_deltas = 12; int64 timestamp = 15;
+  repeated sint64 negative_deltas = 9; repeated sint64 positive_deltas = 12; int64 timestamp = 15;
 }
 """).message_class()
 STALE = 0x7FF0000000000002
@@ -54,21 +53,20 @@ class Scraper:
         self.cache = SeriesCache(ScrapeJob("shop", **job), {"job": "shop"})
         self.now = NOW_MS
         self.reading = Reading()
-        self.body = self.native_body = b""
+        self.body = b""
 
     def read(self, *families: MetricFamily | bytes) -> Written:
         """Read, store, and give what was written, staleness markers included."""
         page = b"".join(one if isinstance(one, bytes) else metric_family(one) for one in families)
         self.reading = self.cache.read_protobuf(page, now=self.now)
         self.body = b"".join([*self.reading.fields, *self.cache.stale(self.reading, self.now)])
-        self.native_body = b"".join([*self.reading.natives, *self.cache.stale_natives(self.reading, self.now)])
         self.cache.commit(self.reading)
         self.now += 1000
         return read([self.body])
 
     def natives(self) -> list[tuple[dict[str, str], Any]]:
         """Labels and message of the native histograms that were written last."""
-        request: Any = WRITE_REQUEST.FromString(self.native_body)
+        request: Any = WRITE_REQUEST.FromString(self.body)
         return [
             ({label.name: label.value for label in series.labels}, histogram)
             for series in request.timeseries
@@ -330,7 +328,7 @@ def test_prometheus_reads_the_same(tmp_path: Path) -> None:
     reports = {key for key in ours if dict(key)["__name__"].startswith(("up", "scrape_"))}
     assert {key: value for key, value in ours.items() if key not in reports} == expected
     (fine,) = (one for one in theirs if "histogram" in one)
-    request: Any = WRITE_REQUEST.FromString(log.natives[0])
+    request: Any = WRITE_REQUEST.FromString(log.bodies[0])
     ((labels, value),) = (
         ({label.name: label.value for label in series.labels}, series.histograms[0])
         for series in request.timeseries

@@ -31,10 +31,12 @@ class Layout:
         self.live = set(self.heads)
         self.scraped = len(splits)
         self._lines = len(lines)
-        self._is_sample = [line[:1] not in b"#" for line in lines]  # b"" is in every bytes
-        self._is_other = [not is_sample for is_sample in self._is_sample]
-        self._others = list(compress(lines, self._is_other))
-        self._is_kept = [bool(head) for head in heads]
+        # Masks are bytes, an eighth of a list; what all targets of a kind share is not held once more.
+        self._is_sample = bytes(line[:1] not in b"#" for line in lines)  # b"" is in every bytes
+        self._is_other = bytes(not is_sample for is_sample in self._is_sample)
+        others = list(compress(lines, self._is_other))
+        self._others = comments if others == comments else others
+        self._is_kept = bytes(bool(head) for head in heads)
         self._series = tuple(series for series, _, _ in splits)
 
     def values(self, lines: Sequence[bytes]) -> list[bytes] | None:

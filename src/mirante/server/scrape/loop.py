@@ -194,7 +194,7 @@ class TargetLoop:
         added = len(reading.live - self.cache.live)
         seconds = self._around.clock.monotonic() - begun
         reports = (float(not error), seconds, counts.scraped, counts.kept, added)
-        self._append(reading, now, reports)
+        self._append([*reading.fields, *self.cache.stale(reading, now), *self._report(now, reports)])
         self.cache.commit(reading)
         self._reported = True
         self._around.stats.samples += reading.kept - sum(reading.refused.values())
@@ -208,7 +208,8 @@ class TargetLoop:
 
     def _end(self) -> None:
         now = self._around.clock.time_ns() // 1_000_000
-        self._append(Reading(), now, [remote_write.STALE_NAN] * len(_REPORTS))
+        reports = self._report(now, [remote_write.STALE_NAN] * len(_REPORTS))
+        self._append([*self.cache.stale(Reading(), now), *reports])
         self.cache.commit(self.cache.nothing())
         self._reported = False
 
@@ -216,14 +217,9 @@ class TargetLoop:
         tail = remote_write.sample_tail(now)
         return [head + _double(value) + tail for head, value in zip(self._heads, values, strict=True)]
 
-    def _append(self, reading: Reading, now: int, reports: Iterable[float]) -> None:
-        """Append what was read, the ends of series that it lacks, and how it went."""
-        fields = [*reading.fields, *self.cache.stale(reading, now), *self._report(now, reports)]
+    def _append(self, fields: list[bytes]) -> None:
         parts = range(0, len(fields), _FIELDS_PER_BODY)
         self._around.log.append("remote_write", [b"".join(fields[i : i + _FIELDS_PER_BODY]) for i in parts])
-        natives = [*reading.natives, *self.cache.stale_natives(reading, now)]
-        if natives:
-            self._around.log.append("histograms", [b"".join(natives)])
 
     def _check_sample_limit(self, counts: Reading) -> None:
         limit = self._job.limits.samples

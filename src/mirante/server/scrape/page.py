@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import repeat
 from math import isnan
 
@@ -38,6 +39,7 @@ from mirante.server.scrape.relabel import relabel
 
 _FUTURE_MS = 10 * 60 * 1000  # Prometheus refuses samples further ahead than this
 _DROPPED = b""  # the head of a series that relabeling drops
+_SHARED_BLOCKS = 64  # a thousand targets are mostly of a few kinds, and comments are a third of what a target holds
 _LEGACY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _STALE_HISTOGRAM = NativeHistogram(0, remote_write.STALE_NAN)
 _value_and_tail = struct.Struct("<d7s").pack
@@ -53,7 +55,6 @@ class Reading:
         scraped: samples on the page.
         kept: samples left after metric relabeling.
         refused: samples that were left out, by reason.
-        natives: encoded fields with native histograms, which go another way.
         native: those of the live ones whose last sample was a native histogram.
     """
 
@@ -65,7 +66,6 @@ class Reading:
     comments: list[bytes] = field(default_factory=list)
     metadata: dict[str, Metadata] = field(default_factory=dict)
     exemplars: dict[bytes, Exemplar] = field(default_factory=dict)
-    natives: list[bytes] = field(default_factory=list)
     native: set[bytes] = field(default_factory=set)
 
     def refuse(self, reason: str) -> None:
@@ -102,8 +102,9 @@ class SeriesCache:
         self._stored.live, self._stored.native = predecessor.live, predecessor._stored.native
 
     def commit(self, reading: Reading) -> None:
-        """Remember the reading as stored."""
+        """Remember the reading as stored; what was encoded is in the log now, and not held until the next scrape."""
         self._stored = reading
+        reading.fields = []
 
     def nothing(self) -> Reading:
         """The reading of a scrape that failed: every series ends, what is known of families stays."""
@@ -144,15 +145,13 @@ class SeriesCache:
         if reading.live is self.live:
             return []
         marker = _value_and_tail(remote_write.STALE_NAN, remote_write.sample_tail(now))
-        return [head + marker for head in self.live - reading.live - self._stored.native]
-
-    def stale_natives(self, reading: Reading, now: int) -> Iterable[bytes]:
-        """The same of native histograms."""
-        ended = self._stored.native - reading.live
-        if not ended:
-            return []
-        marker = remote_write.histogram(_STALE_HISTOGRAM, now)
-        return [remote_write.series(remote_write.head_labels(head), marker) for head in ended]
+        ended = self.live - reading.live
+        natives = ended & self._stored.native if self._stored.native else set()
+        of_histogram = remote_write.histogram(_STALE_HISTOGRAM, now) if natives else b""
+        return [
+            *(head + marker for head in ended - natives),
+            *(remote_write.series(remote_write.head_labels(head), of_histogram) for head in natives),
+        ]
 
     def _read(self, page: bytes, *, openmetrics: bool, now: int) -> Reading:
         lines = page_lines(page, openmetrics=openmetrics)
@@ -239,7 +238,7 @@ class SeriesCache:
             return
         reading.native.add(head)
         labels = remote_write.head_labels(head)
-        reading.natives.append(remote_write.series(labels, remote_write.histogram(value, place)))
+        reading.fields.append(remote_write.series(labels, remote_write.histogram(value, place)))
         for example in sample.exemplars:
             self._add_exemplar(reading, head, example, place)
 
@@ -270,13 +269,11 @@ class SeriesCache:
     def _describe(self, reading: Reading, comments: list[bytes], *, openmetrics: bool) -> None:
         """Add the metadata of families whose comments are not those of the last stored page."""
         stored = self._stored
-        reading.comments, reading.metadata = comments, stored.metadata
         if comments == stored.comments:
-            return
-        found: dict[str, Metadata] = {}
-        for line in comments:
-            read_comment(line, found, openmetrics=openmetrics)
-        self._add_metadata(reading, found)
+            reading.comments, reading.metadata = stored.comments, stored.metadata
+        else:
+            reading.comments, found = _families(b"\n".join(comments), openmetrics=openmetrics)
+            self._add_metadata(reading, found)
 
     def _add_metadata(self, reading: Reading, found: dict[str, Metadata]) -> None:
         """Add what was not said of families before."""
@@ -335,6 +332,15 @@ class SeriesCache:
                     raise FormatError(
                         f"{what} exceeded (metric: {metric}, label: {name}, size: {size}, limit: {limit})"
                     )
+
+
+@lru_cache(_SHARED_BLOCKS)
+def _families(block: bytes, *, openmetrics: bool) -> tuple[list[bytes], dict[str, Metadata]]:
+    """Comment lines and what they say of families; the same objects for all targets that say the same."""
+    comments, found = block.split(b"\n") if block else [], dict[str, Metadata]()
+    for line in comments:
+        read_comment(line, found, openmetrics=openmetrics)
+    return comments, found
 
 
 def _samples(heads: Sequence[bytes], texts: Sequence[bytes], now: int) -> list[bytes]:

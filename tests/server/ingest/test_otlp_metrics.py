@@ -299,11 +299,14 @@ def test_a_body_that_says_too_much() -> None:
     assert error.value.status == 413
 
 
-def test_an_exemplar_without_a_time() -> None:
-    """It is of its point's time."""
+def test_times_of_exemplars() -> None:
+    """One without a time is of its point's; one of quite another time is left out."""
     metric = Metric(name="c")
     metric.sum.aggregation_temporality = CUMULATIVE
-    metric.sum.data_points.add(time_unix_nano=T).exemplars.add(as_double=math.nan)
+    point = metric.sum.data_points.add(time_unix_nano=T)
+    point.exemplars.add(as_double=math.nan)
+    point.exemplars.add(as_double=1.0, time_unix_nano=1)
+    point.exemplars.add(as_double=1.0, time_unix_nano=2**64 - 1)
     _, message, _ = converted(request(metric))
     assert [example.timestamp for example in message.timeseries[0].exemplars] == [MS]
 

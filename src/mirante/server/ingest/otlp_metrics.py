@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _IDENTITY = {"service.name", "service.namespace", "service.instance.id"}
 _DELTA, _CUMULATIVE = 1, 2
 _NO_RECORDED_VALUE = 1
+_DAY = 86_400 * 1_000_000_000
 
 
 def label_set(attributes: Iterable[KeyValue]) -> dict[str, str]:
@@ -244,14 +245,20 @@ def _sum_and_count(name: str, point: Point, common: bytes, total: float | None, 
 
 
 def _exemplars(point: WithExemplars, above: float = -math.inf, up_to: float = math.inf) -> Iterator[bytes]:
-    """The point's exemplars whose values lie in that bucket; one that is no number lies in the last."""
+    """The point's exemplars whose values lie in that bucket; one that is no number lies in the last.
+
+    An exemplar of another day than its point's is a mistake, and would have a partition of its own.
+    """
     for one in point.exemplars:
         value = float(number_of(one))
+        at = one.time_unix_nano or point.time_unix_nano
+        if abs(at - point.time_unix_nano) > _DAY:
+            continue
         if not (above < value <= up_to or (up_to == math.inf and not value <= above)):
             continue
         labels = label_set(one.filtered_attributes)
         labels |= {"trace_id": one.trace_id.hex(), "span_id": one.span_id.hex()}
-        milliseconds = (one.time_unix_nano or point.time_unix_nano) // 1_000_000
+        milliseconds = at // 1_000_000
         yield remote_write.exemplar(Exemplar(labels, value, milliseconds / 1000), milliseconds)
 
 

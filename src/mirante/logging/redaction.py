@@ -71,7 +71,7 @@ PATTERNS = (
         needles=("AKIA", "gh", "xox", "sk-", "sk_"),
     ),
     Pattern(re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), "[redacted e-mail]", ("@",)),
-    Pattern(re.compile(r"\d(?<![\w.-]\d)(?:[ -]?\d){12,18}(?![\w-])"), "[redacted card]", check=luhn),
+    Pattern(re.compile(r"\b\d(?<![.-]\d)(?:[ -]?\d){12,18}(?![\w-])"), "[redacted card]", check=luhn),
 )
 """Private keys, passwords in URLs, JWTs, credentials in headers and ``key=value``, well-known tokens, e-mail, cards."""
 

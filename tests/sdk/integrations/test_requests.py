@@ -106,7 +106,7 @@ def test_an_unknown_method_does_not_become_a_name(peer: Web) -> None:
     assert spans[0].attributes["http.request.method_original"] == "BREW"
 
 
-@pytest.mark.parametrize("key", [SUPPRESS, SUPPRESS_HTTP])
+@pytest.mark.parametrize("key", [SUPPRESS, SUPPRESS_HTTP], ids=["all", "http"])
 def test_where_recording_is_suppressed_nothing_is_recorded_or_added(peer: Web, key: str) -> None:
     """Mirante's own deliveries, and requests that somebody above records already."""
     counted = Counted(COUNT)

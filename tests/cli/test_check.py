@@ -59,6 +59,7 @@ def test_a_bad_file_fails_and_the_others_are_checked_too(tmp_path: Path) -> None
         ("http_sd_configs: [{url: 'http://127.0.0.1', bearer_token_file: none}]", "{folder}/none cannot be read"),
         ("file_sd_configs: [{files: [x.json]}]", "{folder}/x.json: is not JSON: "),
         ("file_sd_configs: [{files: [x.yml]}]", "{folder}/x.yml, line 2: [0].target: unknown key"),
+        ("file_sd_configs: [{files: [z.yml]}]", '{folder}/z.yml: "http://a:1/" is not a valid hostname'),
         ("file_sd_configs: [{files: [x.yaml]}]", "{folder}/x.yaml: cannot be read: Is a directory"),
         ("file_sd_configs: [{files: [y.json]}]", "{folder}/y.json: cannot be read: Is a directory"),
     ],
@@ -67,6 +68,7 @@ def test_files_that_are_named_are_checked(tmp_path: Path, text: str, message: st
     """Secrets, certificates, targets."""
     (tmp_path / "x.json").write_text("[")
     (tmp_path / "x.yml").write_text("# targets\n- target: [a:1]\n")
+    (tmp_path / "z.yml").write_text("- targets: ['http://a:1/']\n")
     (tmp_path / "x.yaml").mkdir()
     (tmp_path / "y.json").mkdir()
     result = check(job(tmp_path, text))

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
-from mirante.errors import ConfigError, FormatError
+from mirante.errors import ConfigError
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.connection import check_tls
 from mirante.server.scrape.model import FileSd, HttpClient, HttpSd, KubernetesSd, ScrapeJob, Secret
 from mirante.server.scrape.sd.groups import groups_of_file
+from mirante.server.scrape.sd_config import check_address
 
 
 def check_config(path: Path) -> tuple[list[str], list[str]]:
@@ -67,10 +68,12 @@ def _secrets(http: HttpClient) -> Iterator[Secret]:
 
 def _broken(path: Path) -> Iterator[str]:
     try:
-        groups_of_file(path, {})
-    except FormatError as error:
-        yield f"{path}: {error}"
+        for group in groups_of_file(path, {}):
+            for target in group.targets:
+                check_address(target["__address__"])
     except ConfigError as error:
         yield str(error)
+    except ValueError as error:
+        yield f"{path}: {error}"
     except OSError as error:
         yield f"{path}: cannot be read: {error.strerror}"

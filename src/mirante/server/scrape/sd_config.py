@@ -68,10 +68,10 @@ def read_discoveries(section: Section, folder: Path) -> tuple[Sd, ...]:
     return tuple(found)
 
 
-def read_group(value: Value, source: str) -> TargetGroup:
+def read_group(value: Value, source: str, read_address: Callable[[Value], str] = Value.text) -> TargetGroup:
     """One target group: ``targets`` and ``labels``."""
     section = value.section()
-    targets = section.take("targets", lambda v: tuple(_read_address(item) for item in v.items()), ())
+    targets = section.take("targets", lambda v: tuple({"__address__": read_address(item)} for item in v.items()), ())
     labels = section.take("labels", read_labels, {})
     section.finish()
     return TargetGroup(source, targets, labels)
@@ -87,15 +87,26 @@ def read_labels(value: Value) -> Mapping[str, str]:
     return labels
 
 
-def _read_static(value: Value) -> tuple[TargetGroup, ...]:
-    return tuple(read_group(item, source=str(i)) for i, item in enumerate(value.items()))
+def check_address(address: str) -> None:
+    """See whether that can be scraped, before anything tries to.
 
-
-def _read_address(value: Value) -> Mapping[str, str]:
-    address = value.text()
+    Raises:
+        ValueError: it is more than a host and a port.
+    """
     if "/" in address:
-        value.fail(f'"{address}" is not a valid hostname; write host:port, and the path as metrics_path')
-    return {"__address__": address}
+        raise ValueError(f'"{address}" is not a valid hostname; write host:port, and the path as metrics_path')
+
+
+def _read_static(value: Value) -> tuple[TargetGroup, ...]:
+    return tuple(read_group(item, str(i), _read_address) for i, item in enumerate(value.items()))
+
+
+def _read_address(value: Value) -> str:
+    try:
+        check_address(value.text())
+    except ValueError as error:
+        value.fail(str(error))
+    return value.text()
 
 
 def _read_refresh(section: Section, default: int) -> int:

@@ -79,7 +79,7 @@ class Translator:
     """
 
     def __init__(self, most: int = 100_000) -> None:
-        self._parse: Callable[[bytes], Parsed] = Proto(_PROTO).message_class().FromString
+        self._parse: Callable[[bytes], Parsed] = Proto(_PROTO).message_class(("Histogram", "Exemplar")).FromString
         self._most = most
         self._began: dict[int, int] = {}
         self._described: set[bytes] = set()
@@ -99,18 +99,22 @@ class Translator:
         if symbols[:1] != [""] and message.timeseries:
             raise DecodeError("the first symbol is not the empty text")
         request = _Request(symbols)
+        rare = not message.IsInitialized()
         began: dict[int, int] = {}
         described: set[bytes] = set()
         zeros = Counter[bool]()
         parts: list[bytes] = []
         for series in message.timeseries:
-            labels = request.labels(series.labels_refs)
-            fields = [remote_write.sample(sample.value, sample.timestamp) for sample in series.samples]
-            fields += [blob(4, histogram.SerializeToString()) for histogram in series.histograms]
-            fields += [request.exemplar(one) for one in series.exemplars]
+            refs = list(series.labels_refs)
+            labels = request.labels(refs)
+            fields = [blob(2, sample.SerializeToString()) for sample in series.samples]  # as in 1.0
+            if rare:
+                fields += [blob(4, histogram.SerializePartialToString()) for histogram in series.histograms]
+                fields += [request.exemplar(one) for one in series.exemplars]
             if series.HasField("metadata"):
-                described.add(request.metadata(series))
-                since = request.beginning(series)
+                family = request.family(refs, series.metadata)
+                described.add(family.metadata)
+                since = _beginning(series) if family.counts else 0
                 if since >= max(first, 1) and self._began.get(hash(labels)) != since:
                     began[hash(labels)] = since
                     fields.append(_zero(series, since))
@@ -129,12 +133,19 @@ class Translator:
         self._described.update(said.described)
 
 
+class _Family(NamedTuple):
+    metadata: bytes  # the field that describes it
+    counts: bool  # whether the series begins at zero
+
+
 class _Request:
-    """Looks symbols up."""
+    """Looks symbols up, each text and each family once."""
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self._symbols = symbols
         self._pairs: dict[tuple[int, int], bytes] = {}
+        self._families: dict[tuple[int, int, int, int], _Family] = {}
+        self._name = symbols.index("__name__") if "__name__" in symbols else -1
 
     def labels(self, refs: Sequence[int]) -> bytes:
         """The ``labels`` fields of a series or exemplar."""
@@ -153,35 +164,34 @@ class _Request:
         except IndexError:
             raise DecodeError(f"there is no symbol {number}, they end with {len(self._symbols) - 1}") from None
 
-    def name(self, refs: Sequence[int]) -> str:
-        """The series' name."""
-        return next((self._text(refs[i + 1]) for i in range(0, len(refs), 2) if self._text(refs[i]) == "__name__"), "")
-
     def exemplar(self, one: Parsed) -> bytes:
         """The ``exemplars`` field."""
         return blob(3, self.labels(one.labels_refs) + double(2, one.value) + int64(3, one.timestamp))
 
-    def metadata(self, series: Parsed) -> bytes:
-        """The ``metadata`` field of the series' family."""
-        about, name = series.metadata, self.name(series.labels_refs)
-        kind = _kind(about)
+    def family(self, refs: Sequence[int], about: Parsed) -> _Family:
+        """What the series' metadata says."""
+        names = refs[::2]
+        name = refs[2 * names.index(self._name) + 1] if self._name in names else 0
+        key = (name, about.type, about.help_ref, about.unit_ref)
+        found = self._families.get(key)
+        if found is None:
+            found = self._families[key] = self._family(*key)
+        return found
+
+    def _family(self, name_ref: int, number: int, help_ref: int, unit_ref: int) -> _Family:
+        name, kind = self._text(name_ref), _TYPES[number] if 0 <= number < len(_TYPES) else _TYPES[0]
         ending = next((end for end in _PARTS.get(kind, ()) if name.endswith(end)), "")
-        return remote_write.metadata(
-            name.removesuffix(ending), kind, self._text(about.help_ref), self._text(about.unit_ref)
-        )
-
-    def beginning(self, series: Parsed) -> int:
-        """When the series began to count, in milliseconds; 0 when that is not said, or nothing counts."""
-        points = series.samples or series.histograms
-        endings = _COUNTING.get(_kind(series.metadata), ())
-        if not points or not self.name(series.labels_refs).endswith(endings):
-            return 0
-        since: int = series.created_timestamp or points[0].start_timestamp
-        return since if since < points[0].timestamp else 0
+        field = remote_write.metadata(name.removesuffix(ending), kind, self._text(help_ref), self._text(unit_ref))
+        return _Family(field, name.endswith(_COUNTING.get(kind, ())))
 
 
-def _kind(about: Parsed) -> str:
-    return _TYPES[about.type] if 0 <= about.type < len(_TYPES) else _TYPES[0]
+def _beginning(series: Parsed) -> int:
+    """When the series began to count, in milliseconds; 0 when that is not said."""
+    points = series.samples or series.histograms
+    if not points:
+        return 0
+    since: int = series.created_timestamp or points[0].start_timestamp
+    return since if since < points[0].timestamp else 0
 
 
 def _zero(series: Parsed, since: int) -> bytes:

@@ -131,7 +131,8 @@ def spools(folder: Path, size: int = 64 << 20) -> dict[str, object]:
     """Settings of a spool for each signal."""
     return {
         "traces_spool": str(folder / "spool"), "logs_spool": str(folder / "spool"), "traces_spool_bytes": size,
-        "logs_spool_bytes": size, "traces_interval": 0.1, "logs_interval": 0.1,
+        "logs_spool_bytes": size, "traces_interval": 0.1, "logs_interval": 0.1, "traces_timeout": PATIENCE,
+        "logs_timeout": PATIENCE,
     }  # fmt: skip
 
 

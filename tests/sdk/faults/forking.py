@@ -39,7 +39,7 @@ def configure(port: str) -> None:
     mirante.configure(
         service_name="forking", endpoint=f"http://127.0.0.1:{port}", metrics_exporter="none", log_stream="none",
         traces_queue_size=1_000_000, logs_queue_size=1_000_000, shutdown_timeout=120.0, traces_interval=0.05,
-        logs_interval=0.05,
+        logs_interval=0.05, traces_timeout=120.0, logs_timeout=120.0,
     )  # fmt: skip
 
 

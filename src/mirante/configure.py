@@ -31,6 +31,7 @@ from mirante.exporters.metric_push import MetricDestination, MetricPush, otlp, o
 from mirante.exporters.otlp_sender import OtlpSender
 from mirante.exporters.resource import resource_attributes
 from mirante.integrations import catalog
+from mirante.integrations.settings import WebSettings, set_excluded_urls
 from mirante.logging import setup as logging_setup
 from mirante.logging import uncaught
 from mirante.logging.settings import LoggingSettings
@@ -45,7 +46,7 @@ _AT_ONCE = 0.05
 
 
 @dataclass(frozen=True)
-class Settings(SdkSettings, TracingSettings, LoggingSettings):
+class Settings(SdkSettings, TracingSettings, LoggingSettings, WebSettings):
     """Everything that ``mirante.configure`` can be told."""
 
 
@@ -89,6 +90,8 @@ class _Running:
         if self.settings.uncaught_exceptions:
             uncaught.install()
             self._undo.callback(uncaught.uninstall)
+        set_excluded_urls(self.settings.web_excluded_urls)
+        self._undo.callback(set_excluded_urls, None)
         catalog.install(self.settings.integrations)
         self._undo.callback(catalog.uninstall)
 

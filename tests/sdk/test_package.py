@@ -48,9 +48,14 @@ def loaded(code: str) -> set[str]:
     [
         "import mirante",
         "from mirante import metrics\nmetrics.counter('c').inc()\nmetrics.REGISTRY.expose()",
-        "from mirante.integrations.asgi import MiranteMiddleware, metrics_endpoint",
     ],
 )
 def test_importing_and_recording_load_nothing_heavy(code: str) -> None:
     """asyncio, logging, psutil and urllib3 wait until they are needed, frameworks are never loaded by us."""
     assert not loaded(code) & HEAVY
+
+
+def test_a_middleware_loads_what_spans_need_and_no_more() -> None:
+    """OpenTelemetry's API, which brings logging; no framework."""
+    code = "from mirante.integrations.asgi import MiranteMiddleware, metrics_endpoint"
+    assert loaded(code) & HEAVY <= {"opentelemetry", "logging"}

@@ -13,9 +13,8 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace import SpanKind
 
-from mirante.config import resolve
 from mirante.errors import ConfigError
-from mirante.integrations.settings import WebSettings
+from mirante.integrations.settings import excluded_urls
 from mirante.tracing.context import SPAN_KEY
 from mirante.tracing.spans import Span
 
@@ -160,7 +159,7 @@ def exclusion(patterns: str | Iterable[str] | None) -> Exclude | None:
         (True, False, True)
     """
     if patterns is None:
-        patterns = resolve(WebSettings).web_excluded_urls
+        patterns = excluded_urls()
     found = [text.strip() for text in (patterns.split(",") if isinstance(patterns, str) else patterns)]
     found = [text for text in found if text and text != "none"]
     if not found:

@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+import mirante
 from mirante._core.guard import REPORTER
 from mirante.correlation import current
 from mirante.correlation.propagator import propagator
@@ -424,6 +425,20 @@ def test_the_setting_names_excluded_paths(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MIRANTE_WEB_EXCLUDED_URLS", "(")
     with pytest.raises(ConfigError, match="is no regular expression"):
         observed(ok)
+
+
+def test_configure_names_excluded_paths() -> None:
+    """Until it is disabled."""
+    mirante.configure(service_name="test", web_excluded_urls="^/x$", integrations="none")
+    try:
+        with capture() as captured:
+            exchange(observed(ok), http("/x"))
+        assert captured.spans == []
+    finally:
+        mirante.disable()
+    with capture() as captured:
+        exchange(observed(ok), http("/x"))
+    assert len(captured.spans) == 1
 
 
 def test_one_inside_another_does_nothing() -> None:

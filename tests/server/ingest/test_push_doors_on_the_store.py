@@ -6,13 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cramjam
 import pytest
 from starlette.applications import Starlette
 
+from mirante._core.model import MetricFamily, NativePoint
+from mirante.formats.metric_family import CONTENT_TYPE, metric_family
+from mirante.server.ingest import pushgateway
+from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds
+from mirante.server.ingest.push_groups import PushGroups
 from mirante.server.ingest.routes import routes
 from mirante.server.promql.engine import Engine
 from tests.server.asgi import call
@@ -106,3 +112,22 @@ def test_a_file_that_is_imported_twice_counts_once(store: Store) -> None:
     for function, expected in {"count": 48, "sum": sum(range(48)), "last": 47, "avg": 23.5}.items():
         found = engine.instant(f"{function}_over_time(imported_total[3d])", end, budget())
         assert found.values.ravel().tolist() == [expected] * 3, function
+
+
+def test_a_native_histogram_that_was_pushed(store: Store, tmp_path: Path) -> None:
+    """PromQL sees it as long as its group is there, and not afterwards."""
+    groups = PushGroups(tmp_path, store.log, interval=1e6)
+    try:
+        app = Starlette(routes=pushgateway.routes(groups, Bounds(), IngestCounts()))
+        point = NativePoint({}, 0, 0.5, 1, 7.0, {1: 2, 3: 1}, {})
+        body = metric_family(MetricFamily("pushed_native", "histogram", native=(point,)))
+        engine = Engine(store.reader, histograms=store.reader)
+        for method, expected in (("PUT", [4]), ("DELETE", [])):
+            reply = asyncio.run(call(app, method, "/metrics/job/j", body, {"content-type": CONTENT_TYPE}))
+            assert reply.status in {200, 202}, reply.text
+            assert store.log.wait_until_loaded(60)
+            now = time.time_ns() // 1_000_000 + 10
+            found = engine.instant("pushed_native", now, budget()).histograms
+            assert [one.count for series in found for one in series.histograms] == expected
+    finally:
+        groups.close()

@@ -22,7 +22,7 @@ METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PO
 """Those that OpenTelemetry's semantic conventions know; any other one is ``_OTHER``."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
-_LITERAL = re.compile(r"\^(/(?:[\w-]+/)*)([\w-]*|\([\w|-]+\))\$")
+_LITERAL = re.compile(r"\^(/[\w/-]*)\$")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _W3C = frozenset({"traceparent", "tracestate", "baggage"})
 _B3 = frozenset({"b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"})
@@ -164,8 +164,9 @@ def exclusion(patterns: str | Iterable[str] | None) -> Exclude | None:
     found = [text for text in found if text and text != "none"]
     if not found:
         return None
-    paths = {path for text in found for path in _literal(text)}
-    others = [text for text in found if not _literal(text)]
+    # To look up a path that a pattern such as ^/livez$ stands for costs next to nothing.
+    paths = {match[1] for text in found if (match := _LITERAL.fullmatch(text))}
+    others = [text for text in found if not _LITERAL.fullmatch(text)]
     if not others:
         return paths.__contains__
     try:
@@ -173,15 +174,6 @@ def exclusion(patterns: str | Iterable[str] | None) -> Exclude | None:
     except re.error as error:
         raise ConfigError(f"web_excluded_urls = {others} cannot be used: {error}", key="web_excluded_urls") from None
     return lambda path: path in paths or search(path) is not None
-
-
-def _literal(pattern: str) -> list[str]:
-    """The paths that a pattern such as ``^/(livez|readyz)$`` stands for, because looking one up costs next to nothing.
-
-    Empty where it is not of that kind.
-    """
-    match = _LITERAL.fullmatch(pattern)
-    return [match[1] + last for last in match[2].strip("()").split("|")] if match else []
 
 
 class Parents:

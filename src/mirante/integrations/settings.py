@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mirante.config import lenient, resolve, setting
 
-OWN_ENDPOINTS = "^/(livez|readyz|healthz|startupz|metrics)$"
+OWN_ENDPOINTS = "^/livez$,^/readyz$,^/healthz$,^/startupz$,^/metrics$"
 """What supervisors and scrapers ask again and again, as mirante's own endpoints are called."""
 
 

@@ -40,7 +40,7 @@ def chart(lines: Sequence[Points], width: int, height: int) -> list[list[Cell]]:
 
     Example:
         >>> "".join(cell.text for cell in chart([[(0, 0.0), (1, 1.0)]], 2, 1)[0])
-        '⣀⠉'
+        '⡀⠈'
     """
     bounds = _bounds(lines)
     bits = [[0] * width for _ in range(height)]

@@ -62,7 +62,7 @@ def tree(expression: str) -> dict[str, Any]:
 
     Example:
         >>> tree("-1")
-        {'type': 'unaryExpr', 'op': '-', 'expr': {'type': 'numberLiteral', 'val': '1'}}
+        {'type': 'numberLiteral', 'val': '-1'}
     """
     return _tree(parse(expression))
 

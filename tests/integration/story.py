@@ -21,7 +21,10 @@ from mirante.logging import get_logger
 log = get_logger("shop")
 front, back = FastAPI(), FastAPI()
 jobs = Celery("shop", broker=os.environ.get("BROKER_URL", "memory://"), set_as_current=False)
-jobs.conf.update(task_default_queue="reservations", task_ignore_result=True, worker_send_task_events=False)
+jobs.conf.update(task_default_queue="reservations", task_ignore_result=True)
+jobs.conf.worker_proc_alive_timeout = (
+    120.0  # on a slow machine; Celery would kill the pool's process after four seconds
+)
 engine = sqlalchemy.create_engine("sqlite://", poolclass=NullPool)
 
 

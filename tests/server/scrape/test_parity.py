@@ -35,7 +35,7 @@ unicode_value{city="Århus"} 9
 """
 
 CONFIG = """
-global: {{scrape_interval: 1s, scrape_timeout: 900ms}}
+global: {{scrape_interval: 2s, scrape_timeout: 2s}}
 scrape_configs:
 - job_name: as_it_comes
   static_configs: [{{targets: ['{target}'], labels: {{env: test, a: target}}}}]

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mirante.errors import StoreError
+from mirante.errors import StoreError, StoreFullError
 from mirante.server.settings import PatternRetention, RetentionSettings
-from mirante.server.store import retention
 from mirante.server.store.api import Matcher
 from mirante.server.store.client import Connection
 from mirante.server.store.mutations import remove
@@ -202,18 +201,25 @@ def test_a_failed_change_is_taken_back(fresh: Store) -> None:
     assert not remove(fresh.engine.connect(), "samples", "WHERE value = 1", deadline=0)
 
 
-def test_a_full_disk_gives_up_its_ballast_first(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine wants room even to drop something; afterwards the room is taken again."""
+def test_a_full_disk_gives_up_its_ballast(fresh: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine wants room even to drop something: when it has none, the ballast goes and the round is repeated."""
+    fill(fresh, 3)
     path = fresh.directory / "ballast"
     ballast = Ballast(path, 1 << 20)
     ballast.ensure()
     assert path.stat().st_size == (1 << 20) // 8
-    of = Keeper(fresh.engine, fresh.log, FOREVER, fresh.directory, ballast)
-    monkeypatch.setattr(retention, "free_bytes", lambda _: 100)
-    monkeypatch.setattr(Ballast, "ensure", lambda _: None)
-    of.sweep()
-    assert not path.exists()
-    ballast.release()
+    command = Connection.command
+
+    def full(self: Connection, sql: str, *rest: object) -> None:
+        if "DROP PARTITION" in sql and path.exists():
+            raise StoreFullError("no room")
+        command(self, sql, *rest)  # type: ignore[arg-type] # passed through
+
+    monkeypatch.setattr(Connection, "command", full)
+    rules = RetentionSettings(metrics=days(1), logs=0.0, traces=0.0)
+    Keeper(fresh.engine, fresh.log, rules, fresh.directory, ballast).sweep()
+    assert fresh.one("SELECT uniqExact(day) FROM series") == 2
+    assert path.exists(), "taken again as soon as there is room"
 
 
 def test_how_far_back_something_may_lie() -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.model import MetricFamily, Sample
-from mirante.errors import MiranteError
+from mirante.errors import MiranteError, StoreFullError
 from mirante.formats.duration import format_duration
 from mirante.formats.size import format_size
 from mirante.server.settings import RetentionSettings
@@ -33,8 +33,8 @@ from mirante.server.store.writer import LogWriter, free_bytes
 _log = logging.getLogger(__name__)
 
 _DAY = 86_400
-_LOW = 8 << 20  # the engine wants some room even to drop something
 _MUTATION_SECONDS = 600.0
+_RETRY_SECONDS = 5.0
 
 _PARTS = """SELECT table, partition_id AS day, sum(bytes_on_disk) AS bytes
 FROM system.parts
@@ -173,14 +173,15 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._stopped:
-            rules = self._rules
+            rules, pause = self._rules, self._interval
             try:
                 self.sweep()
             except MiranteError as error:
                 self._failures += 1
-                _log.warning("dropping old data failed, and is tried again in %g s: %s", self._interval, error)
+                pause = min(_RETRY_SECONDS, self._interval)
+                _log.warning("dropping old data failed, and is tried again in %g s: %s", pause, error)
             with self._wake:
-                self._wake.wait_for(partial(self._is_wanted, rules), self._interval)
+                self._wake.wait_for(partial(self._is_wanted, rules), pause)
 
     def _is_wanted(self, applied: RetentionSettings) -> bool:
         return self._stopped or self._rules is not applied
@@ -192,12 +193,17 @@ class Keeper:
             StoreError: the engine failed; what was not dropped is dropped by the next round.
         """
         with self._working:
-            if free_bytes(self._directory) < _LOW:
-                self._ballast.release()
-            self._drop_expired()
-            self._apply_patterns()
-            self._hold_size()
+            try:
+                self._round()
+            except StoreFullError:
+                self._ballast.release()  # only now: somebody else may take the room
+                self._round()
             self._ballast.ensure()
+
+    def _round(self) -> None:
+        self._drop_expired()
+        self._apply_patterns()
+        self._hold_size()
 
     def _partitions(self) -> list[Partition]:
         rows = self._connection.arrow(_PARTS).to_pylist()

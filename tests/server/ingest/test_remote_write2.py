@@ -259,6 +259,13 @@ def test_a_part_that_cannot_be_stored(door: Door) -> None:
     assert read([door.log.bodies[0][1]]).metadata == [(0, "x", "", "")]
 
 
+def test_a_series_without_points(door: Door) -> None:
+    """What it says of its metric is kept."""
+    body = symbols("__name__", "x_total", "Help.") + series([1, 2], blob(5, int64(1, 1) + int64(3, 3)), int64(6, MS))
+    assert post(door, body).status == 204
+    assert stored(door).metadata == [(1, "x_total", "Help.", "")]
+
+
 def test_an_empty_request(door: Door) -> None:
     """Nothing is stored and nothing is wrong."""
     reply = post(door, b"")

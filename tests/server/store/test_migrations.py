@@ -89,7 +89,8 @@ def test_a_store_of_before_native_histograms(engine: Engine) -> None:
     one = remote_write.histogram(NativeHistogram(1, 2.0, positive={0: 1}), 1_700_000_000_000)
     body = remote_write.series(remote_write.labels({"__name__": "after"}), one)
     source = proto("remote_write")
-    connection.insert_messages("remote_write_in", delimited(body), proto=source.text, message=source.root, token="t")
+    block = {"proto": source.text, "message": source.root, "token": "t"}
+    connection.insert_messages("remote_write_in", delimited(body), **block)
     assert engine.arrow("SELECT name FROM series ORDER BY name").column("name").to_pylist() == ["after", "before"]
     assert engine.arrow("SELECT sum(value) AS n FROM samples").column("n").to_pylist() == [5.0]
     assert engine.arrow("SELECT sum(sum) AS n FROM histogram_samples").column("n").to_pylist() == [2.0]

@@ -15,8 +15,9 @@ The tree::
     │   └── QueryLimitError             it asked for more than the limits allow
     ├── StoreError                      the store cannot do what was asked
     │   ├── StoreBusyError              another process holds the data directory
-    │   └── StoreFullError              no room to write
-    │       └── TooManySeriesError      a sender has as many series as it may
+    │   ├── StoreFullError              no room to write
+    │   │   └── TooManySeriesError      a sender has as many series as it may
+    │   └── BackupError                 a backup that is not whole, or cannot be made or restored
     ├── DeliveryError                   telemetry could not be handed over
     ├── ScrapeError                     a target could not be scraped
     ├── CheckFailedError                a ready-made health check found a component ill
@@ -111,6 +112,10 @@ class StoreBusyError(StoreError):
 
 class StoreFullError(StoreError):
     """There is no room left to write."""
+
+
+class BackupError(StoreError):
+    """A backup is not whole, or it cannot be made or restored; the message names the file."""
 
 
 class TooManySeriesError(StoreFullError):

@@ -12,7 +12,13 @@ os.environ["MIRANTE_RAISE_FAULTS"] = "1"  # a fault that is only told would be m
 
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("mirante", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("mirante")
+hypothesis.settings.register_profile(
+    "fuzz",
+    hypothesis.settings.get_profile("mirante"),
+    max_examples=int(os.environ.get("MIRANTE_FUZZ_EXAMPLES", "3000")),
+    print_blob=True,
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "mirante"))  # make fuzz asks for the other
 
 
 def _fork_safely_under_coverage() -> None:

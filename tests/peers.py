@@ -38,9 +38,11 @@ def program(name: str) -> str:
     return found
 
 
-def fetch(url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+def fetch(
+    url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None, method: str | None = None
+) -> tuple[int, bytes]:
     """Status and body of one request; an error status is an answer too."""
-    request = urllib.request.Request(url, data=data, headers=dict(headers or {}))  # noqa: S310 - loopback only
+    request = urllib.request.Request(url, data, dict(headers or {}), method=method)  # noqa: S310 - loopback only
     try:
         with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - loopback only
             return reply.status, reply.read()

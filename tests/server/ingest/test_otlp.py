@@ -106,6 +106,8 @@ def test_an_empty_request_is_good(door: Door, signal: str) -> None:
         (PROTOBUF, bytes(10_001), 413, 8, "The body has more than 10000 bytes"),
         ("application/json", b"{", 400, 3, "The body is not an Export"),
         ("application/json", b"[1]", 400, 3, "The body is not an Export"),
+        ("application/json", b"0", 400, 3, "The body is not an Export"),
+        ("application/json", b'"text"', 400, 3, "The body is not an Export"),
         ("application/json", b'{"resourceSpans":5,"resourceLogs":5,"resourceMetrics":5}', 400, 3, "The body is not an"),
         ("application/json", b"[" * 5000, 400, 3, "The body is not an Export"),
         ("application/json", b'{"x":' * 1010 + b"1" + b"}" * 1010, 400, 3, "The body is not an Export"),

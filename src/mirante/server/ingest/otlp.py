@@ -85,7 +85,7 @@ class OtlpReceiver:
 
     def _from_json(self, body: bytes) -> bytes:
         try:
-            document = orjson.loads(body)
+            document = _object(body)
             _ids_to_base64(document)
             return json_format.ParseDict(document, self._request(), ignore_unknown_fields=True).SerializeToString()
         except (orjson.JSONDecodeError, json_format.ParseError, RecursionError) as error:
@@ -100,6 +100,13 @@ def refuse(request: Request, status: int, sentence: str) -> Reply:
     if request.media_type == JSON:
         return Reply(status, orjson.dumps({"code": code, "message": sentence}), JSON)
     return Reply(status, int64(1, code) + string(2, sentence), PROTOBUF)
+
+
+def _object(body: bytes) -> dict[str, object]:
+    document = orjson.loads(body)
+    if not isinstance(document, dict):
+        raise json_format.ParseError("it is no object")
+    return document
 
 
 def _ids_to_base64(node: object) -> None:

@@ -1,0 +1,76 @@
+"""Whatever bytes come, no parser raises anything but the refusal that it documents. ``make fuzz`` tries many more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.server.ingest.doors import Door, open_doors
+
+NAMES = (
+    *("remote_write1", "remote_write2", "otlp_traces", "otlp_metrics", "otlp_logs", "otlp_traces_json"),
+    *("otlp_metrics_json", "otlp_logs_json", "loki_json", "loki_protobuf", "json_lines", "import_text"),
+    *(
+        "import_openmetrics",
+        "unpack_gzip",
+        "unpack_deflate",
+        "unpack_zstd",
+        "unpack_snappy",
+        "push_path",
+        "push_path_base64",
+    ),
+    *("push_text", "push_protobuf", "scrape_text", "scrape_openmetrics", "scrape_protobuf", "parse_text"),
+    *("parse_openmetrics", "promql", "prometheus_yml"),
+)
+WORDS = (
+    *(b"\0", b"\xff", b"\x80" * 10, b"\xed\xa0\x80", b"\n", b'"', b"\\", b"{", b"}", b"[" * 40, b"(" * 40, b":", b","),
+    *(b"# EOF\n", b"# TYPE ", b"NaN", b"-Inf", b"1e999", b"-1", b"9223372036854775808", b"99999999999999999999999"),
+    *(b"null", b"true", b"1_000", "\N{ARABIC-INDIC DIGIT ONE}".encode(), "\N{NO-BREAK SPACE}".encode(), b"&a *a"),
+    *(b"\\x", b"\\u", b"\\400", b"{99999999999}", b"[1s:1d]", b"%", b"$1", b"@base64", b"!!"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[dict[str, Door]]:
+    """All parsers."""
+    with open_doors() as opened:
+        yield opened
+
+
+@st.composite
+def mutated(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
+    """Good bytes, of which some pieces are replaced, taken out, said again or cut off."""
+    body = draw(st.sampled_from(seeds))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(body)))
+        end = min(len(body), at + draw(st.sampled_from((0, 1, 1, 2, 8, 64))))
+        new = draw(st.one_of(st.binary(max_size=4), st.sampled_from(WORDS), st.just(body[at:end] * 2), st.just(b"")))
+        body = body[:at] + new + (b"" if draw(st.integers(0, 19)) == 0 else body[end:])
+    return body
+
+
+def feed(door: Door, body: bytes) -> bool:
+    """Whether the bytes were taken; fails for whatever is raised besides a refusal."""
+    try:
+        door.feed(body)
+    except door.refusals:
+        return False
+    return True
+
+
+def test_every_parser_is_tried(doors: dict[str, Door]) -> None:
+    """Each has good bytes that it takes, or mutating them would try nothing but the first check."""
+    assert set(NAMES) == set(doors)
+    refused = [name for name, door in doors.items() for seed in door.seeds if not feed(door, seed)]
+    assert not refused
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_any_bytes(doors: dict[str, Door], name: str, data: st.DataObject) -> None:
+    """Arbitrary bytes, and good ones that were changed in places."""
+    door = doors[name]
+    feed(door, data.draw(st.one_of(mutated(door.seeds), st.binary(max_size=200))))

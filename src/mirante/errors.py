@@ -16,7 +16,6 @@ The tree::
     ├── StoreError                      the store cannot do what was asked
     │   ├── StoreBusyError              another process holds the data directory
     │   ├── StoreFullError              no room to write
-    │   │   └── TooManySeriesError      a sender has as many series as it may
     │   └── BackupError                 a backup that is not whole, or cannot be made or restored
     ├── DeliveryError                   telemetry could not be handed over
     ├── ScrapeError                     a target could not be scraped
@@ -116,10 +115,6 @@ class StoreFullError(StoreError):
 
 class BackupError(StoreError):
     """A backup is not whole, or it cannot be made or restored; the message names the file."""
-
-
-class TooManySeriesError(StoreFullError):
-    """A sender would have more series than one may."""
 
 
 class DeliveryError(MiranteError):

@@ -23,7 +23,6 @@ from mirante.server.access import login
 from mirante.server.access.guard import Guard
 from mirante.server.access.limits import LimitGuard
 from mirante.server.access.log import AccessLog
-from mirante.server.access.series import SeriesLimitedLog
 from mirante.server.access.setup import logs_access, loopback, make_access, make_limits
 from mirante.server.api import page
 from mirante.server.api.prometheus import PrometheusApi
@@ -33,6 +32,7 @@ from mirante.server.ingest import routes as ingest
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds
 from mirante.server.ingest.push_groups import PushGroups
+from mirante.server.ingest.series_limit import SeriesLimitedLog
 from mirante.server.keeping import Keeping, open_store
 from mirante.server.otlp_ports import OtlpPorts
 from mirante.server.promql.engine import Engine as PromqlEngine

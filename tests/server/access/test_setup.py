@@ -14,12 +14,13 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from mirante.errors import AccessError, ConfigError, TooManySeriesError
+from mirante.errors import AccessError, ConfigError
 from mirante.metrics import Registry
 from mirante.server.access.limits import LimitGuard
-from mirante.server.access.series import SeriesLimitedLog
 from mirante.server.access.setup import logs_access, make_access, make_limits, tokens_needed
 from mirante.server.app import certificate_of
+from mirante.server.ingest.exchange import Refusal
+from mirante.server.ingest.series_limit import SeriesLimitedLog
 from mirante.server.settings import LimitSettings, ServerSettings
 from mirante.server.store.api import Stream
 from tests.server.asgi import Reply, call
@@ -111,6 +112,7 @@ def test_a_body_with_too_many_series_is_not_taken() -> None:
     log.append("remote_write", [two])
     log.append("remote_write", [two])
     log.append("otlp_traces", [b"anything"])
-    with pytest.raises(TooManySeriesError, match="More than 2 series"):
+    with pytest.raises(Refusal, match="More than 2 series") as refused:
         log.append("remote_write", [write_request([({"__name__": "up", "job": "c"}, [(1, 1.0)])])])
+    assert (refused.value.status, refused.value.retry_after) == (429, 60)
     assert [stream for stream, _ in taken] == ["remote_write", "remote_write", "otlp_traces"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from mirante.errors import TooManySeriesError
 from mirante.server.access.limits import SenderLimits
+from mirante.server.ingest.exchange import Refusal
 from mirante.server.store.api import BodyLog, Stream
 from mirante.server.store.protos import Parsed, message_class
 
@@ -30,12 +30,12 @@ class SeriesLimitedLog:
         """Append the bodies in order, all or none.
 
         Raises:
-            TooManySeriesError: the sender would have more than it may.
+            Refusal: 429, the sender would have more than it may.
             StoreFullError: there is no room.
             StoreError: the log cannot take them.
         """
         if stream == "remote_write" and (found := self._limits.admit(self._keys(bodies))) is not None:
-            raise TooManySeriesError(found.sentence)
+            raise Refusal(429, found.sentence, retry_after=round(found.wait))
         self._log.append(stream, bodies)
 
     def _keys(self, bodies: Iterable[bytes]) -> Iterator[int]:

@@ -349,6 +349,25 @@ class SdkSettings:
         "Base URL of the server that takes telemetry; nothing is sent without it.",
         env=("OTEL_EXPORTER_OTLP_ENDPOINT",),
     )
+    otlp_protocol: str = setting(
+        "http/protobuf",
+        "How telemetry is sent: `http/protobuf`, which every OTLP receiver takes.",
+        env=(lenient("OTEL_EXPORTER_OTLP_PROTOCOL", one_of("http/protobuf"), "http/protobuf"),),
+        parse=one_of("http/protobuf"),
+    )
+    otlp_certificate: Path | None = setting(
+        None,
+        "Certificates (PEM) of those who are trusted to take telemetry; the system's when not given.",
+        env=("OTEL_EXPORTER_OTLP_CERTIFICATE",),
+    )
+    otlp_client_certificate: Path | None = setting(
+        None, "Certificate chain (PEM) that is shown to them.", env=("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",)
+    )
+    otlp_client_key: Path | None = setting(
+        None,
+        "Its private key (PEM), where it is not in the same file.",
+        env=("OTEL_EXPORTER_OTLP_CLIENT_KEY",),
+    )
     token: str = setting("", "Token that the server asks for, sent as `Authorization: Bearer`.")
     metrics_exporter: str = setting(
         "otlp",

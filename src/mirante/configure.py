@@ -27,7 +27,15 @@ from mirante.collectors.process import ProcessCollector
 from mirante.collectors.runtime import RuntimeCollector
 from mirante.config import SdkSettings, resolve
 from mirante.errors import ConfigError
-from mirante.exporters.metric_push import MetricDestination, MetricPush, otlp, otlp_headers, otlp_url, pushgateway
+from mirante.exporters.metric_push import (
+    MetricDestination,
+    MetricPush,
+    otlp,
+    otlp_headers,
+    otlp_tls,
+    otlp_url,
+    pushgateway,
+)
 from mirante.exporters.otlp_sender import OtlpSender
 from mirante.exporters.resource import resource_attributes
 from mirante.integrations import catalog
@@ -125,7 +133,8 @@ class _Running:
         url = otlp_url(self.settings, endpoint, signal)
         if url is None:
             return None
-        return OtlpSender(url, otlp_headers(self.settings, headers), compress=compression == "gzip")
+        fixed = otlp_headers(self.settings, headers)
+        return OtlpSender(url, fixed, compress=compression == "gzip", tls=otlp_tls(self.settings))
 
     def _resource(self) -> dict[str, str | int]:
         return resource_attributes(self.settings)

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mirante._core.clock import Clock
@@ -21,6 +22,20 @@ def transient(status: int) -> bool:
     return status == 429 or status >= 500
 
 
+class Tls(NamedTuple):
+    """Files (PEM) for ``https``.
+
+    Attributes:
+        ca: certificates that are trusted; the system's when not given.
+        certificate: the chain that this side shows, if any.
+        key: its private key, where it is not in the same file.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
 class Connection:
     """Sends requests to one address, from any thread.
 
@@ -30,6 +45,7 @@ class Connection:
         headers: sent with every request.
         clock: tells how long it is until the date that a ``Retry-After`` names.
         retryable: tells from the status of an answer whether a retry can help.
+        tls: whom to trust and what to show.
 
     Attributes:
         url: the address without user and password, and without a slash at the end.
@@ -51,6 +67,7 @@ class Connection:
         headers: Mapping[str, str],
         clock: Clock,
         retryable: Callable[[int], bool] = transient,
+        tls: Tls = Tls(),  # noqa: B008 - a tuple
     ) -> None:
         for module in ("urllib3", "encodings.idna"):  # the latter is what looking a host up needs
             # Now, because it takes 30 ms, and here: a child that is forked while the thread that sends first is in the
@@ -61,6 +78,7 @@ class Connection:
         self._headers = {"User-Agent": "mirante", **user, **headers}
         self._clock = clock
         self._retryable = retryable
+        self._tls = tls
         self._pool: urllib3.PoolManager | None = None
         self._pool_pid = 0
 
@@ -110,7 +128,9 @@ class Connection:
         import urllib3
 
         if self._pool is None or self._pool_pid != os.getpid():  # a forked child must not write to its parent's sockets
-            self._pool = urllib3.PoolManager(num_pools=1, maxsize=4)
+            files = {"ca_certs": self._tls.ca, "cert_file": self._tls.certificate, "key_file": self._tls.key}
+            given: dict[str, Any] = {name: str(path) for name, path in files.items() if path is not None}
+            self._pool = urllib3.PoolManager(num_pools=1, maxsize=4, **given)
             self._pool_pid = os.getpid()
         return self._pool
 

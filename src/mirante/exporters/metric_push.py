@@ -13,6 +13,7 @@ from mirante._core.protocols import Exporter
 from mirante._core.version import version
 from mirante.config import SdkSettings, header_map
 from mirante.errors import DeliveryError
+from mirante.exporters.http import Tls
 from mirante.exporters.otlp import OtlpMetricExporter
 from mirante.exporters.resource import resource_attributes
 from mirante.metrics.registry import Registry
@@ -122,12 +123,18 @@ def otlp(settings: SdkSettings) -> OtlpMetricExporter:
         timeout=settings.export_timeout,
         headers=otlp_headers(settings, settings.metrics_headers),
         compress=settings.metrics_compression == "gzip",
+        tls=otlp_tls(settings),
     )
 
 
 def otlp_url(settings: SdkSettings, own: str | None, signal: str) -> str | None:
     """Where a signal goes: its own address, else the server's; None where neither is given."""
     return own or (settings.endpoint and f"{settings.endpoint.rstrip('/')}/v1/{signal}")
+
+
+def otlp_tls(settings: SdkSettings) -> Tls:
+    """Whom the deliveries of all signals trust, and what they show."""
+    return Tls(settings.otlp_certificate, settings.otlp_client_certificate, settings.otlp_client_key)
 
 
 def otlp_headers(settings: SdkSettings, own: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.convert import families_of
 from mirante._core.protocols import Exportable
+from mirante.exporters.http import Tls
 from mirante.exporters.otlp_sender import OtlpSender
 from mirante.formats.otlp import AttributeValue, Times, metrics_request
 
@@ -21,6 +22,7 @@ class OtlpMetricExporter:
         timeout: seconds that one delivery may take to connect, and as many to answer; may be changed.
         headers: sent with every request.
         compress: whether bodies go out as gzip.
+        tls: whom to trust and what to show.
         clock: the source of time.
 
     Raises:
@@ -40,6 +42,7 @@ class OtlpMetricExporter:
         timeout: float = 10.0,
         headers: Mapping[str, str] | None = None,
         compress: bool = True,
+        tls: Tls = Tls(),  # noqa: B008 - a tuple
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.url = url
@@ -48,7 +51,7 @@ class OtlpMetricExporter:
         self._clock = clock
         self._start = clock.time_ns()
         self.timeout = timeout
-        self._send = OtlpSender(url, headers, compress=compress, clock=clock)
+        self._send = OtlpSender(url, headers, compress=compress, tls=tls, clock=clock)
 
     def export(self, batch: Iterable[Exportable]) -> None:
         """Deliver the families' present values, or measurements.

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
-from mirante.exporters.http import Connection
+from mirante.exporters.http import Connection, Tls
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 
@@ -18,6 +18,7 @@ class OtlpSender:
         url: the full address, such as ``http://127.0.0.1:8503/v1/traces``.
         headers: sent with every request.
         compress: whether bodies go out as gzip.
+        tls: whom to trust and what to show.
         clock: the source of time.
 
     Raises:
@@ -34,12 +35,13 @@ class OtlpSender:
         headers: Mapping[str, str] | None = None,
         *,
         compress: bool = True,
+        tls: Tls = Tls(),  # noqa: B008 - a tuple
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._compress = compress
         encoding = {"Content-Encoding": "gzip"} if compress else {}
         fixed = {"Content-Type": "application/x-protobuf", **encoding, **(headers or {})}
-        self._connection = Connection(url, 10.0, fixed, clock, _RETRYABLE.__contains__)
+        self._connection = Connection(url, 10.0, fixed, clock, _RETRYABLE.__contains__, tls)
 
     def __call__(self, body: bytes, timeout: float) -> bytes:
         """Send one request and return the response's body.

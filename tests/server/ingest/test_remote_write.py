@@ -15,7 +15,7 @@ from mirante._core.model import Exemplar
 from mirante.errors import StoreError, StoreFullError
 from mirante.formats import remote_write
 from mirante.formats.native_histogram import CUSTOM_BUCKETS, NativeHistogram
-from mirante.formats.protobuf import blob
+from mirante.formats.protobuf import blob, double, int64
 from mirante.server.store.protos import Parsed, message_class
 from tests.native_histograms import native_histograms
 from tests.server.asgi import Reply, call
@@ -107,6 +107,25 @@ def test_times_out_of_bounds_are_refused_and_the_rest_is_stored(door: Door) -> N
     kept = [[sample.value for sample in one.samples] for one in stored.timeseries]
     assert kept == [[2.0, 3.0], [], [6.0]]
     assert door.counted() == {"remote_write/400": 1, "metrics/accepted": 3, "metrics/rejected": 3}
+
+
+TIMES = st.sampled_from([None, 0, 1, -1, MS - 86_400_001, MS - 86_400_000, MS, MS + 3_600_000, MS + 3_600_001, 2**62])
+
+
+@given(st.lists(st.lists(TIMES, max_size=4), max_size=5))
+def test_what_is_in_time_is_told_sample_by_sample(times: list[list[int | None]]) -> None:
+    """However samples are spread over series, exactly those in time are kept; one without a time is of 1970."""
+    door, head = Door(), remote_write.labels({"__name__": "a"})
+    written = [
+        remote_write.series(head, *(blob(2, double(1, 1.0) + (b"" if at is None else int64(2, at))) for at in one))
+        for one in times
+    ]
+    reply = post(door, packed(b"".join(written)))
+    good = [[at for at in one if at is not None and MS - 86_400_000 <= at <= MS + 3_600_000] for one in times]
+    stored: Parsed = message_class("remote_write").FromString(b"".join(body for _, body in door.log.bodies))
+    assert [[sample.timestamp for sample in one.samples] for one in stored.timeseries] == good
+    assert reply.status == (204 if good == times else 400)
+    assert door.counted().get("metrics/accepted", 0) == sum(map(len, good))
 
 
 def hist(name: str, *histograms: bytes) -> bytes:

@@ -60,8 +60,9 @@ bench-sdk: $(READY) ## the SDK beside prometheus_client and the OpenTelemetry SD
 	$(BIN)/python benchmarks/bench_logging.py
 	$(BIN)/python benchmarks/bench_health.py
 
-bench-server: $(READY) ## ingestion until queryable
+bench-server: $(READY) ## ingestion until queryable, beside Prometheus and VictoriaMetrics
 	$(BIN)/python benchmarks/bench_ingest.py
+	$(BIN)/python benchmarks/bench_remote_write.py
 	$(BIN)/python benchmarks/bench_scrape.py
 	$(BIN)/python benchmarks/bench_import.py
 

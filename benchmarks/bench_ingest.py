@@ -1,19 +1,15 @@
-"""How fast telemetry comes in, until it can be queried: remote write and OTLP, with and without HTTP.
+"""How fast telemetry comes in without HTTP, until it can be queried: what the door costs, and what the store does.
 
-    python benchmarks/bench_ingest.py [--seconds 5] [--connections 2]
+    python benchmarks/bench_ingest.py [--seconds 5]
 
-Prints samples, spans and log records a second: the door alone, the store alone, and both behind a real server, where
-they share the machine with each other and with the sender.
+Prints samples, spans and log records a second: the door alone (bodies unpacked and checked), the store alone (log,
+loader and engine). ``bench_remote_write.py`` measures the whole server.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +18,6 @@ from itertools import cycle
 from pathlib import Path
 
 import cramjam
-import httpx
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -38,21 +33,6 @@ from mirante.server.store.writer import LogWriter
 
 SERIES, PER_REQUEST = 10_000, 2_000
 PROTOBUF = "application/x-protobuf"
-SERVER = """
-import sys
-import uvicorn
-from pathlib import Path
-from starlette.applications import Starlette
-from mirante.server.ingest.routes import routes
-from mirante.server.store.client import Engine
-from mirante.server.store.migrations import migrate
-from mirante.server.store.writer import LogWriter
-data = Path(sys.argv[1])
-engine = Engine(f"chdb://{data}")
-migrate(engine)
-log = LogWriter(engine, data / "log")
-uvicorn.run(Starlette(routes=routes(log)), fd=int(sys.argv[2]), log_level="error")
-"""
 
 
 class Load:
@@ -186,58 +166,18 @@ def store_alone(load: Load, seconds: float, folder: Path) -> float:
     return result
 
 
-async def over_http(load: Load, seconds: float, connections: int, port: int) -> float:
-    """Requests over so many connections until the last one's answer, and until the log is empty."""
-    headers = {"content-type": PROTOBUF} | ({"content-encoding": "snappy"} if load.stream == "remote_write" else {})
-    sent = 0
-    started = time.perf_counter()
-
-    async def connection(client: httpx.AsyncClient) -> None:
-        nonlocal sent
-        while time.perf_counter() - started < seconds:
-            request = load.requests[sent % len(load.requests)]
-            sent += 1
-            reply = await client.post(load.path, content=request.body, headers=headers)
-            reply.raise_for_status()
-
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-        await asyncio.gather(*(connection(client) for _ in range(connections)))
-    return sent * load.items / (time.perf_counter() - started)
-
-
-def server(load: Load, seconds: float, connections: int, folder: Path) -> tuple[float, float]:
-    """The rate of acknowledged items, and the rate until they can be queried."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    os.set_inheritable(listener.fileno(), True)
-    arguments = [sys.executable, "-c", SERVER, str(folder), str(listener.fileno())]
-    with subprocess.Popen(arguments, pass_fds=[listener.fileno()]) as process:
-        port = listener.getsockname()[1]
-        listener.close()
-        httpx.post(f"http://127.0.0.1:{port}{load.path}", timeout=60)
-        acknowledged = asyncio.run(over_http(load, seconds, connections, port))
-        waited = time.perf_counter()
-        while list((folder / "log" / load.stream).glob("*.segment")):
-            time.sleep(0.01)
-        late = time.perf_counter() - waited
-        process.kill()
-    return acknowledged, acknowledged * seconds / (seconds + late)
-
-
 def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=5.0)
-    arguments.add_argument("--connections", type=int, default=2)
     options = arguments.parse_args()
-    print(f"{'':14}{'door alone':>14}{'store alone':>14}{'HTTP, taken':>14}{'until queried':>14}   items a second")
+    print(f"{'':14}{'door alone':>14}{'store alone':>14}   items a second")
     for name, load in (("samples", samples()), ("spans", spans()), ("log records", records())):
         take = receiver(load)
         door = rate(load, options.seconds / 2, partial(_send_next, take, cycle(load.requests)))
         with tempfile.TemporaryDirectory() as folder:
             store = store_alone(load, options.seconds, Path(folder))
-        with tempfile.TemporaryDirectory() as folder:
-            taken, queried = server(load, options.seconds, options.connections, Path(folder))
-        print(f"{name:14}{door:14,.0f}{store:14,.0f}{taken:14,.0f}{queried:14,.0f}")
+        print(f"{name:14}{door:14,.0f}{store:14,.0f}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from mirante._core import destinations
 from mirante._core.batches import BatchQueue, Send
 from mirante._core.model import Collector
-from mirante._core.stopping import at_server_stop
+from mirante._core.serving import at_server_start, at_server_stop
 from mirante._core.workers import at_worker_exit
 from mirante.collectors.process import ProcessCollector
 from mirante.collectors.runtime import RuntimeCollector
@@ -67,6 +67,7 @@ class _Running:
         self.pushes: tuple[MetricPush, ...] = ()
         self.queues: list[BatchQueue[Any]] = []
         self.counts: list[Collector] = []
+        self._adopt: Callable[[], None] | None = None
         self._undo = ExitStack()
         try:
             if settings.disabled:
@@ -108,6 +109,7 @@ class _Running:
         send = self._send("logs", settings.logs_endpoint, settings.logs_headers, settings.logs_compression)
         logging = logging_setup.start(settings, send, self._resource)
         self._undo.callback(logging.undo)
+        self._adopt = logging.adopt
         self.counts.append(logging)
         self._keep(logging.exporter)
 
@@ -170,6 +172,7 @@ class _Running:
 
     def publish(self) -> None:
         """Let whoever has measurements to send know where to, and servers that stop what to do."""
+        at_server_start(self._adopt)
         at_server_stop(self.flush, self.settings.shutdown_timeout)
         destinations.set_configured(tuple(push.exporter for push in self.pushes))
 
@@ -291,6 +294,7 @@ def _stop(*, flush: bool) -> bool:
         if running is None:
             return True
         destinations.set_configured(())
+        at_server_start(None)
         at_server_stop(None)
         running.end(flush=flush)
     return running.wait(flush=flush)

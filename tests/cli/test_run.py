@@ -245,8 +245,10 @@ def test_frameworks_and_libraries_are_monitored_as_they_are_imported(tmp_path: P
             sys.executable, "-m", "mirante", "run", *to(receiver), "--", sys.executable, "-m", "uvicorn",
             "--app-dir", str(tmp_path), "--port", str(port), "shop:app",
         ]  # fmt: skip
-        with running(command, f"http://127.0.0.1:{port}", "/items/7", tmp_path / "uvicorn.log"):
+        with running(command, f"http://127.0.0.1:{port}", "/items/7", tmp_path / "uvicorn.log") as peer:
             pass
+        # The server sets its loggers up after us, and they are ours all the same.
+        assert '"logger":"uvicorn.access"' in peer.output.read_text()
         spans = {span.name: span for span in receiver.spans()}
         assert spans["SELECT"].trace_id == spans["GET /items/{number}"].trace_id
         assert "http_server_request_duration_seconds" in str(receiver.requests[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -21,6 +22,7 @@ from opentelemetry import metrics as otel_metrics
 import mirante
 from mirante._core import destinations
 from mirante._core.guard import REPORTER
+from mirante._core.serving import server_started
 from mirante.config import SdkSettings
 from mirante.configure import _after_fork_in_child, _State
 from mirante.errors import ConfigError
@@ -471,3 +473,21 @@ def test_a_setting_that_turns_out_to_be_of_no_use_changes_nothing(receiver: Rece
         pass
     assert mirante.shutdown()
     assert [span.name for span in receiver.spans()] == ["sell"]
+
+
+def test_a_server_that_sets_its_loggers_up_later_is_taken_over_when_it_has_started(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its lines are ours then; what it had put there is back afterwards."""
+    mirante.configure(registry=Registry(), log_format="json")
+    uvicorn = logging.getLogger("uvicorn")
+    own = logging.StreamHandler(sys.stderr)
+    uvicorn.addHandler(own)
+    server_started()
+    assert uvicorn.handlers == []
+    uvicorn.warning("it listens")
+    mirante.disable()
+    assert uvicorn.handlers == [own]
+    uvicorn.removeHandler(own)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "it listens" in line]
+    assert [json.loads(line)["logger"] for line in lines] == ["uvicorn"]

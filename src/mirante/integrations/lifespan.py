@@ -1,18 +1,18 @@
-"""ASGI's lifespan: what was recorded is delivered when the application says that it has shut down."""
+"""ASGI's lifespan: servers' loggers are taken over when it has started; at its end what was recorded is delivered."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from mirante._core.stopping import server_stopped
+from mirante._core.serving import server_started, server_stopped
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 
 def delivering(send: Send) -> Send:
-    """The ``send`` of a lifespan that delivers before it lets the last message through.
+    """The ``send`` of a lifespan that tells of the start, and delivers before it lets the last message through.
 
     Example:
         >>> import asyncio
@@ -26,5 +26,7 @@ def delivering(send: Send) -> Send:
         if message["type"].startswith("lifespan.shutdown."):
             server_stopped()  # blocks: the server serves nobody any more, and this is bounded
         await send(message)
+        if message["type"] == "lifespan.startup.complete":
+            server_started()
 
     return send_and_deliver

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mirante._core.stopping import at_server_stop, server_stopped
+from mirante._core.serving import at_server_start, at_server_stop, server_started, server_stopped
 from mirante.integrations.lifespan import delivering
 
 
@@ -64,3 +64,15 @@ def test_a_lifespan_delivers_before_it_says_that_it_is_over(last: str) -> None:
 
     asyncio.run(main())
     assert seen == ["lifespan.startup.complete", "delivered", last]
+
+
+def test_who_asked_is_told_of_every_start() -> None:
+    """Until it asks no more; where nobody asked, nothing happens."""
+    server_started()
+    told: list[int] = []
+    at_server_start(lambda: told.append(1))
+    server_started()
+    server_started()
+    at_server_start(None)
+    server_started()
+    assert told == [1, 1]

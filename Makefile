@@ -14,7 +14,7 @@ PAGE_SOURCES := $(shell find ui/src -type f 2>/dev/null) ui/index.html ui/vite.c
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-web bench-promql fuzz clean
+.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-web bench-promql fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,8 +73,17 @@ bench-web: $(READY) ## a FastAPI application under wrk, beside OpenTelemetry's i
 bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python benchmarks/bench_promql.py
 
-fuzz: $(READY) ## random input for as long as it takes: 2,000 queries against the real Prometheus
+# Tests with a number of examples of their own keep it.
+PARSERS := tests/formats tests/server/ingest tests/server/scrape/test_page.py tests/server/scrape/test_protobuf.py \
+	tests/server/scrape/test_relabel.py tests/server/promql/test_parse.py tests/server/api/test_parameters.py
+fuzz: $(READY) ## random input: every parser, and 2,000 queries against the real Prometheus; takes half an hour
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q -m "not slow" $(PARSERS)
+	$(BIN)/python -m tools.fuzz_atheris $${MIRANTE_FUZZ_RUNS:-20000}
 	MIRANTE_FUZZ_QUERIES=2000 MIRANTE_FUZZ_SEED=$${SEED:-7} $(BIN)/pytest -q -s tests/server/promql/test_random_queries.py
+
+soak: $(READY) ## everything writes for ten minutes (MIRANTE_SOAK_SECONDS) and nothing is lost; twenty kills in mid load
+	$(BIN)/python benchmarks/soak.py
+	MIRANTE_TEST_KILLS=20 $(BIN)/pytest -q tests/integration/test_killed.py
 
 lock: ## pin every dependency again, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --extra server --extra dev --universal --python-version 3.11 \

@@ -24,6 +24,7 @@ L = TypeVar("L", bound=str)
 _TRUE, _FALSE = {"true", "yes", "on", "y"}, {"false", "no", "off", "n"}
 _SIZE = re.compile(r"(\d+)([KMGTPE]?)(?:i?B)?", re.ASCII)
 _NULL = "tag:yaml.org,2002:null"
+_DEEPEST, _MOST_DIGITS = 100, 18
 
 
 class Value:
@@ -69,7 +70,7 @@ class Value:
         text = self.text()
         if not text.isdecimal():
             self.fail(f'expected a whole number that is not negative, got "{text}"')
-        return int(text)
+        return self._int(text)
 
     def number(self) -> float:
         """The value as a number that is not negative."""
@@ -93,7 +94,12 @@ class Value:
         match = _SIZE.fullmatch(self.text())
         if match is None:
             self.fail(f'expected a size such as 10MB, got "{self.text()}"')
-        return int(match[1]) << 10 * " KMGTPE".index(match[2] or " ")
+        return self._int(match[1]) << 10 * " KMGTPE".index(match[2] or " ")
+
+    def _int(self, digits: str) -> int:
+        if len(digits) > _MOST_DIGITS:
+            self.fail(f"expected a number of at most {_MOST_DIGITS} digits")
+        return int(digits)
 
     def one_of(self, choices: tuple[L, ...]) -> L:
         """The value as one of those words."""
@@ -131,7 +137,10 @@ class Section:
         self._left: dict[str, Value] = {}
         if isinstance(value.node, yaml.MappingNode):
             self._check_twice(value.node)
-            yaml.constructor.SafeConstructor().flatten_mapping(value.node)  # puts merged keys first: own ones win
+            try:  # merged keys are put first: own ones win
+                yaml.constructor.SafeConstructor().flatten_mapping(value.node)
+            except yaml.MarkedYAMLError as error:
+                value.fail(f"what << stands for cannot be merged: {error.problem}")
             for name, node in value.node.value:
                 key = self._at(name).text()
                 self._left[key] = Value(node, value.source, f"{value.key}.{key}" if value.key else key)
@@ -203,9 +212,31 @@ def read_yaml_value(path: Path) -> Value:
     return Value(yaml.ScalarNode(_NULL, "") if node is None else node, source, "")
 
 
+class _Bounded:
+    """Makes a loader refuse what is nested deeper than any configuration: the C library recurses until it crashes."""
+
+    _depth = 0
+
+    def descend_resolver(self, current_node: yaml.Node, current_index: object) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise yaml.YAMLError(f"it is nested more than {_DEEPEST} levels deep")
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
+
+class _Loader(_Bounded, yaml.SafeLoader):
+    pass
+
+
+class _FastLoader(_Bounded, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # known at run time
+    pass
+
+
 def _compose(text: str) -> yaml.Node | None:
     """Parse with libyaml where it is there, as files can be long; the slower parser words its errors better."""
     try:
-        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return yaml.compose(text, Loader=_FastLoader)
     except yaml.YAMLError:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
+        return yaml.compose(text, Loader=_Loader)

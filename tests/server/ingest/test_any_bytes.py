@@ -26,8 +26,8 @@ NAMES = (
     *("parse_openmetrics", "promql", "prometheus_yml"),
 )
 WORDS = (
-    *(b"\0", b"\xff", b"\x80" * 10, b"\xed\xa0\x80", b"\n", b'"', b"\\", b"{", b"}", b"[" * 40, b"(" * 40, b":", b","),
-    *(b"# EOF\n", b"# TYPE ", b"NaN", b"-Inf", b"1e999", b"-1", b"9223372036854775808", b"99999999999999999999999"),
+    *(b"\0", b"\xff", b"\x80" * 10, b"\xed\xa0\x80", b"\n", b'"', b"\\", b"{", b"}", b":", b",", b"[" * 2000, b"(" * 900),
+    *(b"# EOF\n", b"# TYPE ", b"NaN", b"-Inf", b"1e999", b"-1", b"9223372036854775808", b"9" * 5000),
     *(b"null", b"true", b"1_000", "\N{ARABIC-INDIC DIGIT ONE}".encode(), "\N{NO-BREAK SPACE}".encode(), b"&a *a"),
     *(b"\\x", b"\\u", b"\\400", b"{99999999999}", b"[1s:1d]", b"%", b"$1", b"@base64", b"!!"),
 )  # fmt: skip
@@ -68,6 +68,7 @@ def test_every_parser_is_tried(doors: dict[str, Door]) -> None:
     assert not refused
 
 
+@pytest.mark.filterwarnings("ignore:Possible (nested|set):FutureWarning")  # of regular expressions
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
 def test_any_bytes(doors: dict[str, Door], name: str, data: st.DataObject) -> None:

@@ -39,7 +39,7 @@ def compile_regex(text: str) -> re.Pattern[str]:
     """
     try:
         return re.compile(text, re.DOTALL | re.ASCII)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f'regular expression "{text}" cannot be used: {error}') from None
 
 

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from mirante.errors import ConfigError
 from mirante.server.scrape.discovery import Discovery, Reporter, Sleep, StaticDiscovery
 from mirante.server.scrape.model import DnsSd, FileSd, HttpSd, Sd, StaticSd
-from mirante.server.scrape.sd.dns import DnsDiscovery
 from mirante.server.scrape.sd.file import FileDiscovery
 from mirante.server.scrape.sd.http import HttpDiscovery
 
@@ -34,6 +33,8 @@ def make_discovery(sd: Sd, job: str, failures: Counter[str], sleep: Sleep) -> Di
         case HttpSd():
             return HttpDiscovery(sd, Reporter("http", job, failures), sleep)
         case DnsSd():
+            from mirante.server.scrape.sd.dns import DnsDiscovery  # here, because few need its 4 MB
+
             return DnsDiscovery(sd, Reporter("dns", job, failures), sleep)
         case _:
             if find_spec("kubernetes") is None:

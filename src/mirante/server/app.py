@@ -25,7 +25,9 @@ from mirante.server.access.limits import LimitGuard
 from mirante.server.access.log import AccessLog
 from mirante.server.access.setup import logs_access, loopback, make_access, make_limits
 from mirante.server.api import page
+from mirante.server.api.exemplars import ExemplarsApi
 from mirante.server.api.prometheus import PrometheusApi
+from mirante.server.api.rules import NoRules, RulesApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
 from mirante.server.ingest import pushgateway
 from mirante.server.ingest import routes as ingest
@@ -142,6 +144,8 @@ class Server:
         self.app = Starlette(
             routes=[
                 *prometheus.routes(),
+                *ExemplarsApi(reader, runner).routes(),
+                *RulesApi(NoRules()).routes(),
                 *self._reloading.routes(),
                 *keeping.routes(),
                 *ingest.routes(log_of_senders, bounds, received, promoted=settings.otlp.promoted()),

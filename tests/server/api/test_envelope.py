@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 import pytest
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mirante import errors
-from mirante.server.api.envelope import enveloped, success, success_json
+from mirante.server.api.envelope import STREAM_BYTES, enveloped, success, success_json
 from tests.server.asgi import Reply, call
 
 
@@ -55,9 +56,35 @@ def test_a_fault_of_ours_is_an_internal_error_and_a_logged_traceback(caplog: pyt
 
 def test_annotations_stand_beside_the_data_only_when_there_are_some() -> None:
     """Empty lists are left out, as in Prometheus."""
-    assert success(b"[1]").body == b'{"status":"success","data":[1]}'
+    assert success([b"[1]"]).body == b'{"status":"success","data":[1]}'
     assert (
-        success(b"1", warnings=["w"], infos=["i"]).body
+        success([b"1"], warnings=["w"], infos=["i"]).body
         == b'{"status":"success","data":1,"warnings":["w"],"infos":["i"]}'
     )
     assert success_json({"a": None}).body == b'{"status":"success","data":{"a":null}}'
+
+
+@pytest.mark.parametrize(("size", "told"), [(100, True), (STREAM_BYTES + 100, False), (5 * STREAM_BYTES, False)])
+def test_a_large_answer_is_sent_while_it_is_written(size: int, told: bool) -> None:
+    """It has no length before; of what comes after the first megabyte nothing is made before it is asked for."""
+    made = 0
+
+    def data() -> Iterator[bytes]:
+        nonlocal made
+        yield b"["
+        for _ in range(size // 10):
+            made += 10
+            yield b"123456789,"
+        yield b"0]"
+
+    response = success(data(), warnings=["w"])
+    assert made < STREAM_BYTES + STREAM_BYTES // 2
+
+    async def handler(_request: Request) -> Response:
+        return response
+
+    reply = asyncio.run(call(Starlette(routes=[Route("/", handler)]), "GET", "/"))
+    assert ("content-length" in reply.headers) is told
+    assert len(reply.json()["data"]) == size // 10 + 1
+    assert reply.json()["warnings"] == ["w"]
+    assert reply.headers["content-type"] == "application/json"

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mirante.server.promql.encode import encode, numbers, seconds
-from mirante.server.promql.engine import Result
+from mirante.server.promql.encode import encode, numbers, pieces, seconds
+from mirante.server.promql.engine import Result, ResultType
 from mirante.server.promql.gofloat import go_decimal, go_float
 from mirante.server.store.api import SampleBlock
 from tests.server.promql.queries import instant, ranged, reader_of
@@ -144,3 +144,32 @@ def test_a_series_without_samples_in_a_block() -> None:
     nothing = np.empty((0, 1))
     result = Result("matrix", [{"a": "1"}, {"a": "2"}], np.array([1000]), nothing, nothing > 0, samples=block)
     assert [series["values"] for series in json.loads(encode(result))["result"]] == [[], [[1, "2"]]]
+
+
+@settings(max_examples=100)
+@given(
+    counts=st.lists(st.integers(0, 7), max_size=6),
+    at_once=st.integers(1, 9),
+    form=st.sampled_from(["raw", "matrix", "vector"]),
+)
+def test_where_an_answer_is_divided_makes_no_difference(counts: list[int], at_once: int, form: str) -> None:
+    """However few points are text at the same time, the bytes are the same."""
+    labels = [{"n": str(number)} for number in range(len(counts))]
+    times = 1000 * np.arange(7)
+    if form == "raw":
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        moments = np.concatenate([times[:count] for count in counts] or [times[:0]])
+        block = SampleBlock(offsets, moments, moments / 7)
+        result = Result("matrix", labels, times[:1], np.empty((0, 1)), np.empty((0, 1), np.bool_), samples=block)
+    else:
+        width = 1 if form == "vector" else 7
+        present = np.arange(width) < np.array(counts, np.int64).reshape(-1, 1)
+        kind: ResultType = "vector" if form == "vector" else "matrix"
+        result = Result(kind, labels, times[:width], np.arange(present.size).reshape(present.shape) / 7, present)
+    whole = encode(result)
+    assert [len(one.get("values", [1])) for one in json.loads(whole)["result"]] == (
+        [1] * len(counts) if form == "vector" else counts
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mirante.server.promql.encode.POINTS_AT_ONCE", at_once)
+        assert b"".join(pieces(result)) == whole

@@ -6,11 +6,12 @@ Source: prometheus.io, "HTTP API", section "Format overview".
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from mirante.errors import (
     BadQueryError,
@@ -50,19 +51,54 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def success(data: bytes, *, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
-    """Answer with the ``data`` that is JSON already, and the annotations beside it."""
-    parts = [b'{"status":"success","data":', data]
+STREAM_BYTES = 1 << 20
+"""An answer of more is sent piece by piece while it is written; a smaller one says how long it is."""
+
+_PIECE_BYTES = 1 << 18
+
+
+def success(data: Iterable[bytes], *, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
+    """Answer with the ``data`` that is JSON already, in pieces, and the annotations beside it.
+
+    The first ``STREAM_BYTES`` are taken here and now; the rest, on a thread, as the client takes it.
+    """
+    pieces = _joined(_envelope(data, warnings, infos))
+    head: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        head.append(piece)
+        size += len(piece)
+        if size > STREAM_BYTES:
+            return StreamingResponse(chain(head, pieces), media_type="application/json")
+    return Response(b"".join(head), media_type="application/json")
+
+
+def _envelope(data: Iterable[bytes], warnings: Sequence[str], infos: Sequence[str]) -> Iterator[bytes]:
+    yield b'{"status":"success","data":'
+    yield from data
     for name, notes in (("warnings", warnings), ("infos", infos)):
         if notes:
-            parts += [f',"{name}":'.encode(), orjson.dumps(list(notes))]
-    parts.append(b"}")
-    return Response(b"".join(parts), media_type="application/json")
+            yield f',"{name}":'.encode() + orjson.dumps(list(notes))
+    yield b"}"
+
+
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that are worth a journey between threads each."""
+    held: list[bytes] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= _PIECE_BYTES:
+            yield b"".join(held)
+            held.clear()
+            size = 0
+    yield b"".join(held)
 
 
 def success_json(data: object, *, warnings: Sequence[str] = ()) -> Response:
     """Answer with a plain value as ``data``."""
-    return success(orjson.dumps(data), warnings=warnings)
+    return success([orjson.dumps(data)], warnings=warnings)
 
 
 def failure(kind: str, message: str) -> Response:

@@ -16,6 +16,7 @@ from mirante.formats.duration import parse_duration
 MAX_FORM_BYTES = 10 << 20
 """Largest form body that is read; Prometheus uses the same limit."""
 
+_FAR = 1 << 52
 _MAX_MS = 1 << 53  # beyond this a float no longer tells neighbouring milliseconds apart
 
 
@@ -57,6 +58,17 @@ class Parameters:
         if not text and default is not None:
             return default
         return _refuse_as(name, parse_time, text)
+
+    def range(self) -> tuple[int, int]:
+        """The ``start`` and ``end`` parameters in milliseconds; what is not given is no bound.
+
+        Raises:
+            BadRequestError: one of them is no time, or they are the wrong way round.
+        """
+        start, end = self.time("start", 0), self.time("end", _FAR)
+        if end < start:
+            raise BadRequestError('invalid parameter "end": end timestamp must not be before start time')
+        return start, end
 
     def duration(self, name: str, default: int | None = None) -> int:
         """Milliseconds from seconds as a number or a Prometheus duration.

@@ -27,14 +27,12 @@ from mirante.server.api.runner import QueryRunner
 from mirante.server.api.selectors import selectors_of
 from mirante.server.api.targets import TargetLister, TargetsApi
 from mirante.server.api.telling import Telling, truncated
-from mirante.server.promql.encode import encode
+from mirante.server.promql.encode import pieces
 from mirante.server.promql.engine import Engine, Result
 from mirante.server.store.api import Labels, Matcher, MetricReader, QueryBudget
 
 MAX_POINTS = 11_000
 """Most steps of a range query, as in Prometheus."""
-
-_MIN_TIME, _MAX_TIME = 0, 1 << 52
 
 
 class PrometheusApi:
@@ -118,21 +116,21 @@ class PrometheusApi:
         limit, told = given.limit(), Telling.of(given)
         asked = time.perf_counter()
 
-        def answer(budget: QueryBudget) -> tuple[bytes, Sequence[str], Sequence[str]]:
-            # On the query's own thread: writing a large answer takes as long as computing it.
+        def answer(budget: QueryBudget) -> Response:
+            # On the query's own thread: writing an answer takes as long as computing it.
             told.begin(budget, asked)
             result, more = truncated(ask(budget), limit)
-            return encode(result, told.end(budget)), [*result.warnings, *more], result.infos
+            data = pieces(result, told.end(budget))
+            return success(data, warnings=[*result.warnings, *more], infos=result.infos)
 
-        data, warnings, infos = await self._runner.run(request, answer, _timeout(given))
-        return success(data, warnings=warnings, infos=infos)
+        return await self._runner.run(request, answer, _timeout(given))
 
     async def series(self, request: Request) -> Response:
         """Label sets of the series that match any of the selectors."""
         given = await Parameters.of(request)
         if not given.all("match[]"):
             raise BadRequestError("no match[] parameter provided")
-        sets, (start, end), limit = _matchers(given), _range(given), given.limit()
+        sets, (start, end), limit = _matchers(given), given.range(), given.limit()
 
         def read(budget: QueryBudget) -> list[Labels]:
             found: dict[int, Labels] = {}
@@ -146,14 +144,14 @@ class PrometheusApi:
     async def labels(self, request: Request) -> Response:
         """Names of all labels."""
         given = await Parameters.of(request)
-        sets, (start, end), limit = _matchers(given), _range(given), given.limit()
+        sets, (start, end), limit = _matchers(given), given.range(), given.limit()
         names = await self._runner.run(request, lambda budget: self._reader.label_names(sets, start, end, budget))
         return _limited(names, limit)
 
     async def label_values(self, request: Request) -> Response:
         """Values of one label."""
         given = await Parameters.of(request)
-        sets, (start, end), limit = _matchers(given), _range(given), given.limit()
+        sets, (start, end), limit = _matchers(given), given.range(), given.limit()
         name = request.path_params["name"]
         values = await self._runner.run(
             request, lambda budget: self._reader.label_values(name, sets, start, end, budget)
@@ -206,13 +204,6 @@ def _lookback(given: Parameters) -> int | None:
 
 def _required_range(given: Parameters) -> tuple[int, int]:
     start, end = given.time("start"), given.time("end")
-    if end < start:
-        raise BadRequestError('invalid parameter "end": end timestamp must not be before start time')
-    return start, end
-
-
-def _range(given: Parameters) -> tuple[int, int]:
-    start, end = given.time("start", _MIN_TIME), given.time("end", _MAX_TIME)
     if end < start:
         raise BadRequestError('invalid parameter "end": end timestamp must not be before start time')
     return start, end

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
 from mirante.errors import BadQueryError, BadRequestError
 from mirante.server.api.parameters import Parameters
 from mirante.server.promql.parse import parse
@@ -24,3 +27,15 @@ def selectors_of(given: Parameters, name: str = "match[]") -> list[Selector]:
             raise BadRequestError(f'invalid parameter "{name}": "{text}" is no plain selector such as up{{job="x"}}')
         found.append(plan)
     return found
+
+
+def selectors_in(plan: object) -> Iterator[Selector]:
+    """Every selector of a checked expression, wherever in it."""
+    if isinstance(plan, Selector):
+        yield plan
+    elif isinstance(plan, tuple):
+        for one in plan:
+            yield from selectors_in(one)
+    elif is_dataclass(plan):
+        for part in fields(plan):
+            yield from selectors_in(getattr(plan, part.name))

@@ -17,23 +17,35 @@ from mirante.formats.native_histogram import NativeHistogram
 from mirante.server.promql.engine import Result
 from mirante.server.promql.gofloat import go_float
 from mirante.server.promql.matrix import Bools, Floats, Ints
-from mirante.server.store.api import Labels
+from mirante.server.store.api import Labels, SampleBlock
+
+POINTS_AT_ONCE = 100_000
+"""Points of a wide answer that are text at the same time; a series is never divided."""
 
 
-def encode(result: Result, beside: Mapping[str, Any] | None = None) -> bytes:
-    """The bytes of the ``data`` object of ``/api/v1/query`` and ``/api/v1/query_range``.
-
-    Args:
-        result: the answer.
-        beside: further members of the object, such as ``stats``.
+def encode(result: Result) -> bytes:
+    """The whole ``data`` object of ``/api/v1/query`` and ``/api/v1/query_range``.
 
     Example:
         >>> import numpy as np
         >>> encode(Result("scalar", [{}], np.array([1500]), np.array([[2.0]]), np.array([[True]])))
         b'{"resultType":"scalar","result":[1.500,"2"]}'
     """
-    more = [f',"{name}":'.encode() + orjson.dumps(value) for name, value in (beside or {}).items()]
-    return b"".join([b'{"resultType":"', result.type.encode(), b'","result":', *_body(result), *more, b"}"])
+    return b"".join(pieces(result))
+
+
+def pieces(result: Result, beside: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+    """The same bit by bit: as text a wide answer is many times as large as its matrix, and is never held as a whole.
+
+    Args:
+        result: the answer.
+        beside: further members of the object, such as ``stats``.
+    """
+    yield b'{"resultType":"' + result.type.encode() + b'","result":'
+    yield from _body(result)
+    for name, value in (beside or {}).items():
+        yield f',"{name}":'.encode() + orjson.dumps(value)
+    yield b"}"
 
 
 def _body(result: Result) -> Iterator[bytes]:
@@ -48,22 +60,46 @@ def _body(result: Result) -> Iterator[bytes]:
         yield from _series(result.labels, *_points(result))
 
 
-def _points(result: Result) -> tuple[str, Sequence[str]]:
+def _points(result: Result) -> tuple[str, Iterator[str]]:
     """The member in which the floats stand, and the JSON of each series' floats."""
     if result.type == "vector":
-        moment, values = seconds(int(result.times[0])), numbers(result.values[:, 0]).to_pylist()
-        return "value", [f'[{moment},"{value}"]' for value in values]
-    if result.samples is not None:
-        offsets, times, floats = result.samples.offsets, result.samples.timestamps, result.samples.values
-        distinct, which = np.unique(times, return_inverse=True)
-        return "values", _rows(offsets, distinct, which, floats)
-    present = result.present
-    offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
-    columns = np.broadcast_to(np.arange(present.shape[1]), present.shape)
-    return "values", _rows(offsets, result.times, columns[present], result.values[present])
+        return "value", _vector(result)
+    return "values", _matrix(result) if result.samples is None else _raw(result.samples)
 
 
-def _series(labels: Sequence[Labels], key: str, points: Sequence[str]) -> Iterator[bytes]:
+def _vector(result: Result) -> Iterator[str]:
+    moment, values = seconds(int(result.times[0])), result.values[:, 0]
+    for first in range(0, len(values), POINTS_AT_ONCE):
+        for value in numbers(values[first : first + POINTS_AT_ONCE]).to_pylist():
+            yield f'[{moment},"{value}"]'
+
+
+def _matrix(result: Result) -> Iterator[str]:
+    height, width = result.present.shape
+    starts = _starts(result.times)
+    block = max(1, POINTS_AT_ONCE // max(1, width))
+    for first in range(0, height, block):
+        present = result.present[first : first + block]
+        offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+        columns = np.broadcast_to(np.arange(width), present.shape)
+        yield from _rows(
+            offsets, starts.take(pa.array(columns[present])), result.values[first : first + block][present]
+        )
+
+
+def _raw(samples: SampleBlock) -> Iterator[str]:
+    offsets, first, height = samples.offsets, 0, len(samples.offsets) - 1
+    while first < height:
+        reach = int(np.searchsorted(offsets, offsets[first] + POINTS_AT_ONCE, "right")) - 1
+        last = min(max(reach, first + 1), height)
+        rows = slice(int(offsets[first]), int(offsets[last]))
+        distinct, which = np.unique(samples.timestamps[rows], return_inverse=True)
+        starts = _starts(distinct).take(pa.array(which))
+        yield from _rows(offsets[first : last + 1] - offsets[first], starts, samples.values[rows])
+        first = last
+
+
+def _series(labels: Sequence[Labels], key: str, points: Iterator[str]) -> Iterator[bytes]:
     yield b"["
     for number, (row, text) in enumerate(zip(labels, points, strict=True)):
         yield b',{"metric":' if number else b'{"metric":'
@@ -114,17 +150,21 @@ def histogram_json(histogram: NativeHistogram) -> str:
 _INCLUDES = {(False, True): 0, (True, False): 1, (False, False): 2, (True, True): 3}
 
 
-# Large strings: an answer may have more than the 2 GiB that offsets of 32 bits reach.
+# Large strings: one series may have more than the 2 GiB that offsets of 32 bits reach.
 _AROUND = (pa.scalar('"]', pa.large_string()), pa.scalar("", pa.large_string()))
 
 
-def _rows(offsets: Ints, times: Ints, which: Ints, values: Floats) -> Sequence[str]:
-    """For each series the JSON of its points ``[[time,"value"],...]``; point i is at ``times[which[i]]``."""
-    starts = pa.array([f'[{seconds(time)},"' for time in times.tolist()], pa.large_string()).take(pa.array(which))
+def _starts(times: Ints) -> pa.LargeStringArray:
+    """The JSON of a point up to its value, for each time."""
+    return pa.array([f'[{seconds(time)},"' for time in times.tolist()], pa.large_string())
+
+
+def _rows(offsets: Ints, starts: pa.LargeStringArray, values: Floats) -> Iterator[str]:
+    """For each series the JSON of its points ``[[time,"value"],...]``."""
     points = pc.binary_join_element_wise(starts, numbers(values).cast(pa.large_string()), *_AROUND)
     lists = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), points)
-    joined = pc.binary_join(lists, pa.scalar(",", pa.large_string())).to_pylist()
-    return [f"[{row}]" for row in joined]
+    for row in pc.binary_join(lists, pa.scalar(",", pa.large_string())).to_pylist():
+        yield f"[{row}]"
 
 
 def seconds(milliseconds: int) -> str:

@@ -182,6 +182,24 @@ class MetricReader(Protocol):
         ...
 
 
+class ExemplarPoint(NamedTuple):
+    """One exemplar: what it points to (a trace), the value that was observed, and when in milliseconds."""
+
+    labels: Labels
+    value: float
+    timestamp: int
+
+
+class ExemplarReader(Protocol):
+    """Reads exemplars. Raises what a MetricReader raises, and may be called from any thread as well."""
+
+    def exemplars(
+        self, found: SeriesSet, start: int, end: int, budget: QueryBudget
+    ) -> Sequence[Sequence[ExemplarPoint]]:
+        """For each of those series its exemplars with start <= t <= end by ascending time, repeated ones once."""
+        ...
+
+
 class HistogramReader(Protocol):
     """Reads native histograms. Raises what a MetricReader raises, and may be called from any thread as well."""
 

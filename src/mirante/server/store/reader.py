@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mirante.server.store.api import Grid, HistogramBlock, QueryBudget, SampleBlock, SeriesSet
+from mirante.server.store.api import ExemplarPoint, Grid, HistogramBlock, QueryBudget, SampleBlock, SeriesSet
+from mirante.server.store.exemplars import read_exemplars
 from mirante.server.store.grid import read_grid
 from mirante.server.store.histograms import HistogramTable
 from mirante.server.store.samples import read_samples
@@ -33,6 +34,12 @@ class StoreReader(SeriesIndex):
     def histograms(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> HistogramBlock:
         """All native histograms of those series with ``after < t <= until``."""
         return self._histograms.read(found, after, until, budget)
+
+    def exemplars(
+        self, found: SeriesSet, start: int, end: int, budget: QueryBudget
+    ) -> Sequence[Sequence[ExemplarPoint]]:
+        """The exemplars of each of those series with ``start <= t <= end``."""
+        return read_exemplars(self._reads_from, found, start, end, budget)
 
     def grid(
         self, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()

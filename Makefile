@@ -78,6 +78,7 @@ PARSERS := tests/formats tests/server/ingest tests/server/scrape/test_page.py te
 	tests/server/scrape/test_relabel.py tests/server/promql/test_parse.py tests/server/api/test_parameters.py
 fuzz: $(READY) ## random input: every parser, and 2,000 queries against the real Prometheus; takes half an hour
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q -m "not slow" $(PARSERS)
+	MIRANTE_FUZZ_BODIES=5000 $(BIN)/pytest -q -m slow tests/server/ingest/test_any_bytes.py
 	$(BIN)/python -m tools.fuzz_atheris $${MIRANTE_FUZZ_RUNS:-20000}
 	MIRANTE_FUZZ_QUERIES=2000 MIRANTE_FUZZ_SEED=$${SEED:-7} $(BIN)/pytest -q -s tests/server/promql/test_random_queries.py
 

@@ -39,7 +39,7 @@ from mirante.server.promql.parse import parse as parse_promql
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.model import ScrapeJob
 from mirante.server.scrape.page import SeriesCache
-from mirante.server.store.api import Stream
+from mirante.server.store.api import BodyLog, Stream
 from tests.server.ingest.conftest import NOW, FixedClock, MemoryLog
 from tests.server.store.bodies import log_body, span_body
 from tests.write_request import WRITE_REQUEST
@@ -94,12 +94,13 @@ def families() -> list[MetricFamily]:
 
 
 @contextmanager
-def open_doors() -> Iterator[dict[str, Door]]:
-    """All of them, by name, over a log that checks that what is acknowledged can be loaded."""
+def open_doors(log: BodyLog | None = None) -> Iterator[dict[str, Door]]:
+    """All of them, by name; what they acknowledge goes to that log, otherwise it is only parsed again."""
+    log = log or _CheckingLog()
     with TemporaryDirectory() as folder:
-        groups = PushGroups(Path(folder) / "groups", _CheckingLog(), clock=FixedClock(), interval=3600)
+        groups = PushGroups(Path(folder) / "groups", log, clock=FixedClock(), interval=3600)
         try:
-            made = _metrics() | _otlp() | _logs() | _packed() | _pushed(groups) | _pages()
+            made = _metrics(log) | _otlp(log) | _logs(log) | _packed() | _pushed(groups, log) | _pages()
             yield made | {"promql": _promql(), "prometheus_yml": _config(Path(folder))}
         finally:
             groups.close()
@@ -114,8 +115,8 @@ class _CheckingLog(MemoryLog):
             _LOADABLE[stream](body)
 
 
-def _parts() -> tuple[_CheckingLog, Bounds, IngestCounts]:
-    return _CheckingLog(), Bounds(max_body=_LIMIT, clock=FixedClock()), IngestCounts()
+def _parts(log: BodyLog) -> tuple[BodyLog, Bounds, IngestCounts]:
+    return log, Bounds(max_body=_LIMIT, clock=FixedClock()), IngestCounts()
 
 
 def _receiving(
@@ -128,8 +129,8 @@ def _snappy(body: bytes) -> bytes:
     return bytes(cramjam.snappy.compress_raw(body))
 
 
-def _metrics() -> dict[str, Door]:
-    receive = RemoteWriteReceiver(*_parts()).receive
+def _metrics(log: BodyLog) -> dict[str, Door]:
+    receive = RemoteWriteReceiver(*_parts(log)).receive
     v2 = f"{_PROTOBUF};proto=io.prometheus.write.v2.Request"
     bodies = {_PROTOBUF: remote_write.write_request, v2: remote_write2.write_request}
     return {
@@ -140,7 +141,7 @@ def _metrics() -> dict[str, Door]:
     }
 
 
-def _otlp() -> dict[str, Door]:
+def _otlp(log: BodyLog) -> dict[str, Door]:
     said = otlp.metrics_request({"service.name": "a"}, ("m", "1"), families(), otlp.Times(NOW - 10**9, NOW))
     seeds = {"traces": span_body("GET /", _MS), "metrics": said, "logs": log_body("hello", _MS)}
     messages: dict[str, Any] = {
@@ -150,7 +151,7 @@ def _otlp() -> dict[str, Door]:
     }
     made = {}
     for signal in SIGNALS:
-        receive = OtlpReceiver(signal, *_parts(), ("service.name",)).receive
+        receive = OtlpReceiver(signal, *_parts(log), ("service.name",)).receive
         as_json = _BASE64_ID.sub(_in_hexadecimal, MessageToJson(messages[signal].FromString(seeds[signal]))).encode()
         made[f"otlp_{signal}"] = Door(_receiving(receive, _PROTOBUF), (Refusal,), (seeds[signal],))
         made[f"otlp_{signal}_json"] = Door(_receiving(receive, "application/json"), (Refusal,), (as_json,))
@@ -161,8 +162,8 @@ def _in_hexadecimal(found: re.Match[str]) -> str:
     return b64decode(found[0]).hex()
 
 
-def _logs() -> dict[str, Door]:
-    receive = LokiReceiver(*_parts()).receive
+def _logs(log: BodyLog) -> dict[str, Door]:
+    receive = LokiReceiver(*_parts(log)).receive
     pushed = b'{"streams": [{"stream": {"job": "a"}, "values": [["%d", "line", {"trace_id": "ab"}]]}]}' % NOW
     # A stream with the labels {job="a"} and one entry.
     packed = bytes.fromhex("0a1d 0a09 7b6a6f623d2261227d 1210 0a06 08 80e2cfaa06 1206 68 65 6c 6c 6f 21")
@@ -171,12 +172,12 @@ def _logs() -> dict[str, Door]:
     return {
         "loki_json": Door(_receiving(receive, "application/json"), (Refusal,), (pushed,)),
         "loki_protobuf": Door(_receiving(receive, _PROTOBUF, _snappy), (Refusal,), (packed,)),
-        "json_lines": Door(partial(_read_lines, lambda: JsonLines(Request(b""), *_parts())), (Refusal,), (lines,)),
+        "json_lines": Door(partial(_read_lines, lambda: JsonLines(Request(b""), *_parts(log))), (Refusal,), (lines,)),
         "import_text": Door(
-            partial(_read_lines, lambda: ImportLines(*_parts(), openmetrics=False)), (Refusal,), (page,)
+            partial(_read_lines, lambda: ImportLines(*_parts(log), openmetrics=False)), (Refusal,), (page,)
         ),
         "import_openmetrics": Door(
-            partial(_read_lines, lambda: ImportLines(*_parts(), openmetrics=True)),
+            partial(_read_lines, lambda: ImportLines(*_parts(log), openmetrics=True)),
             (Refusal,),
             (more, b"# TYPE a counter\na_total 1 1700000000.5\n# EOF\n"),
         ),
@@ -205,8 +206,8 @@ def _packed() -> dict[str, Door]:
     return {f"unpack_{name}": Door(partial(unpacked, name), (Refusal,), (seed,)) for name, seed in seeds.items()}
 
 
-def _pushed(groups: PushGroups) -> dict[str, Door]:
-    _, bounds, counts = _parts()
+def _pushed(groups: PushGroups, log: BodyLog) -> dict[str, Door]:
+    _, bounds, counts = _parts(log)
     receiver = PushgatewayReceiver(groups, bounds, counts)
     text = exposition.render(families()[:4])
     packed = b"".join(map(metric_family.metric_family, families()))

@@ -9,6 +9,7 @@ import pytest
 
 from mirante._core.spool import Spool
 from mirante.errors import StoreBusyError, StoreError, StoreFullError
+from mirante.formats.protobuf import blob, int64
 from mirante.server.store import writer
 from mirante.server.store.client import Connection, Engine
 from mirante.server.store.migrations import migrate
@@ -67,6 +68,14 @@ def test_a_refused_body_is_set_aside(fresh: Store) -> None:
     assert kept[0].read_bytes() == BROKEN
     assert "PROTOBUF" in kept[1].read_text().upper() or "EOF" in kept[1].read_text()
     assert metrics(fresh.log)["mirante_store_quarantined_bodies_total"] == 1
+
+
+def test_a_known_field_in_another_encoding_is_passed_over(fresh: Store) -> None:
+    """As every parser of the protocol does, the receivers' among them: the engine's own would refuse the body."""
+    odd = body("odd", job="a") + blob(1, int64(2, 5))  # samples are messages
+    fresh.write("remote_write", body("beside", job="b"), odd)
+    assert (count(fresh, "odd"), count(fresh, "beside")) == (1, 1)
+    assert metrics(fresh.log)["mirante_store_quarantined_bodies_total"] == 0
 
 
 def test_small_groups_are_gathered(tmp_path: Path) -> None:

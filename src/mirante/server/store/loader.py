@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.spool import Spool
 from mirante.errors import MiranteError
 from mirante.formats.protobuf import delimited
 from mirante.server.store.api import Stream
 from mirante.server.store.client import Connection, RefusedError
-from mirante.server.store.protos import proto
+from mirante.server.store.protos import message_class, proto
 
 _log = logging.getLogger(__name__)
 
@@ -148,11 +150,24 @@ class Loader:
             # One body must not hold up all that came with it. The engine refuses while it parses, before any row is
             # stored, and halves have names of their own: so they count once too.
             if len(bodies) == 1:
-                self._set_aside(first, bodies[0], error)
+                self._load_cleaned(first, bodies[0], error)
             else:
                 half = len(bodies) // 2
                 self._load(first, bodies[:half])
                 self._load(first + half, bodies[half:])
+
+    def _load_cleaned(self, number: int, body: bytes, refused: RefusedError) -> None:
+        """Load a body without its unknown fields, or set it aside.
+
+        A known field in another encoding is an unknown one for the protocol's own parsers, and so for the receivers;
+        the engine's refuses it.
+        """
+        try:
+            message = message_class(self.stream).FromString(body)
+            message.DiscardUnknownFields()
+            self._insert(number, [message.SerializePartialToString()])
+        except (DecodeError, RefusedError):
+            self._set_aside(number, body, refused)
 
     def _insert(self, first: int, bodies: Sequence[bytes]) -> None:
         source = proto(self.stream)

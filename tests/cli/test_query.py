@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -19,7 +20,7 @@ from tests.write_request import write_request
 
 pytestmark = pytest.mark.slow
 
-START = 1_700_000_000
+START = int(time.time()) // 60 * 60 - 600
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import re
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -89,13 +90,14 @@ def test_who_has_a_token_sends_and_asks(server: Secured) -> None:
     where = ("--data", str(server.data))
     writer = cli("token", "create", "sender", "--right", "write", *where)
     reader = cli("token", "create", "grafana", "--right", "read", "--expires", "1h", *where)
-    message = write_request([({"__name__": "sent", "job": "a"}, [(1_700_000_000_000, 4.0)])])
+    now = int(time.time())
+    message = write_request([({"__name__": "sent", "job": "a"}, [(now * 1000, 4.0)])])
     body = bytes(cramjam.snappy.compress_raw(message))
     headers = {"Content_Type": "application/x-protobuf", "Content_Encoding": "snappy"}
     assert server.ask("/api/v1/write", body=body, **headers)[0] == 401
     assert server.ask("/api/v1/write", reader, body, **headers)[0] == 403
     assert server.ask("/api/v1/write", writer, body, **headers)[0] == 204
-    question = "/api/v1/query?query=sent&time=1700000000"
+    question = f"/api/v1/query?query=sent&time={now}"
     wait_for(lambda: b'"4"' in server.ask(question, reader)[1], what="what was sent")
     assert server.ask(question, writer)[0] == 403
     (line,) = [line for line in cli("token", "list", *where).splitlines() if line.endswith("grafana")]

@@ -41,7 +41,7 @@ def new_request_id() -> str:
 
 
 def _random_id() -> str:
-    return f"{_bits(128):032x}"
+    return _bits(128).to_bytes(16).hex()  # a third of the price of a format
 
 
 class _Ids:

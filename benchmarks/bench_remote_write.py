@@ -71,6 +71,8 @@ class Load(NamedTuple):
         series: how many, which is the number of samples in ``first`` too.
         samples: how many are in ``files``.
         end: Unix time after the last.
+        last: selects the targets that every connection tells last.
+        last_samples: how many samples these have in all.
     """
 
     first: list[Path]
@@ -78,6 +80,8 @@ class Load(NamedTuple):
     series: int
     samples: int
     end: float
+    last: str
+    last_samples: int
 
 
 class Server(NamedTuple):
@@ -140,13 +144,15 @@ def make_load(folder: Path, series: int, scrapes: int, connections: int) -> Load
     """Scrapes of so many series that end five minutes ago, dealt out to so many connections."""
     end = int(time.time() - 300) * 1000
     start = end - (scrapes + 2) * INTERVAL
-    first, rest = [], []
+    first, rest, last = [], [], set()
     for lane in range(connections):
         numbers = range(lane * series // connections, (lane + 1) * series // connections)
         name = f"{series}-{connections}-{lane}"
         first.append(write_bodies(folder / f"{name}.first", pack(samples_of(numbers, range(1), start))))
         rest.append(write_bodies(folder / f"{name}.rest", pack(samples_of(numbers, range(1, scrapes + 1), start))))
-    return Load(first, rest, series, series * scrapes, end / 1000)
+        last.add(numbers[-1] // PER_TARGET)
+    selector = f'{{instance=~"{"|".join(f"host-{target}:9100" for target in sorted(last))}"}}'
+    return Load(first, rest, series, series * scrapes, end / 1000, selector, len(last) * PER_TARGET * (scrapes + 1))
 
 
 def ten_attributes(item: Span | LogRecord, number: int) -> None:
@@ -295,9 +301,9 @@ class Running(NamedTuple):
         with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(parameters)}") as reply:
             return dict(json.load(reply)["data"])
 
-    def samples(self, end: float) -> int:
+    def samples(self, end: float, selector: str = "") -> int:
         """How many samples a query counts."""
-        found = self.data("/api/v1/query", query=f"sum(count_over_time({METRIC}[1d]))", time=end)["result"]
+        found = self.data("/api/v1/query", query=f"sum(count_over_time({METRIC}{selector}[1d]))", time=end)["result"]
         return int(found[0]["value"][1]) if found else 0
 
     def rows(self, table: str) -> int:
@@ -314,7 +320,12 @@ class Running(NamedTuple):
                 return begun, before, self.cpu()
             if time.monotonic() > deadline:
                 raise SystemExit(f"{counted:,} of {wanted:,} can be queried after {PATIENCE:g} s")
-            time.sleep(0.1)
+            time.sleep(0.05)
+
+    def wait_for_all(self, load: Load) -> tuple[float, float, float]:
+        """Count what was sent last until it is there, which costs little, then everything."""
+        self.wait_for(lambda: self.samples(load.end, load.last), load.last_samples)
+        return self.wait_for(lambda: self.samples(load.end), load.series + load.samples)
 
 
 @contextmanager
@@ -347,7 +358,7 @@ def measure_samples(server: Server, sender: Path, load: Load, folder: Path, sett
         peer.wait_for(lambda: peer.samples(load.end), load.series)
         cpu, started = peer.cpu(), time.perf_counter()
         sent = send(sender, peer.port, "/api/v1/write", WRITE_HEADERS, load.files)
-        done, before, after = peer.wait_for(lambda: peer.samples(load.end), load.series + load.samples)
+        done, before, after = peer.wait_for_all(load)
         time.sleep(settle)
         later = peer.cpu() - after
         peak, directory = peer.peak_mb(), size_of(folder)

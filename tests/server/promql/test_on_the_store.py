@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirante.errors import QueryLimitError
+from mirante.errors import QueryCanceledError, QueryLimitError
 from mirante.server.promql.engine import Engine, Result
+from mirante.server.store import grid as grids
 from mirante.server.store.api import Grid, Labels, Matcher, SeriesSet
 from mirante.server.store.client import Connection
 from mirante.server.store.client import Engine as Store
@@ -191,6 +192,31 @@ def test_series_without_samples_keep_their_place(loaded: Loaded) -> None:
     grid = read_grid(loaded.store, "count_over_time", found, Grid(START + 5000, START + 5000, 1, 10_000), budget())
     assert grid is not None
     assert np.nan_to_num(grid[:, 0]).tolist() == [float(number in real.ids) for number in every]
+
+
+@pytest.mark.parametrize("at_once", [1, 4 * 900_000])
+def test_many_series_are_computed_in_parts(loaded: Loaded, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Parts give what the whole gives, with series of no sample among them; a cancelled query ends in each."""
+    values = [[1.5, 0.25, 2.0], [3.0, 1.0, 8.0], [math.inf, 1.0, 2.0], [], [2.0]] * 5
+    series = [
+        ({"__name__": "parts", "n": str(n)}, [(START + t * 60_000, v) for t, v in enumerate(points)])
+        for n, points in enumerate(values)
+    ]
+    loaded.insert(series)
+    real = loaded.reader.series([Matcher("__name__", "=", "parts")], START, START + 5000, budget()).ids
+    every = np.sort(np.concatenate([real, np.array([1, 2, 3, 2**64 - 1], dtype=np.uint64)]))
+    found, steps = SeriesSet(every, [{} for _ in every]), Grid(START, START + 600_000, 60_000, 300_000)
+    whole = read_grid(loaded.store, "rate", found, steps, budget())
+    monkeypatch.setattr(grids, "SERIES_TIME_AT_ONCE", at_once)
+    parts = read_grid(loaded.store, "rate", found, steps, budget())
+    assert whole is not None
+    assert parts is not None
+    assert (whole.view(np.uint64) != grids.NO_SAMPLE).any(axis=1).sum() == 20 - 5  # those of one sample have no rate
+    assert parts.view(np.uint64).tolist() == whole.view(np.uint64).tolist()
+    canceled = budget()
+    canceled.canceled = True
+    with pytest.raises(QueryCanceledError):
+        read_grid(loaded.store, "rate", found, steps, canceled)
 
 
 def test_nothing_is_asked_of_the_engine_for_no_series(loaded: Loaded) -> None:

@@ -230,22 +230,34 @@ def _ranked(matrix: Matrix, groups: Groups, *, largest_first: bool) -> Matrix:
 def _largest(cube: Floats, inside: Bools, wanted: Floats) -> Bools:
     """The ``wanted`` largest cells of each column; of equal ones the first; NaN only when there is nothing else."""
     numbers = inside & ~np.isnan(cube)
-    ranked = np.where(numbers, cube, -np.inf)
+    ranked = cube if numbers.all() else np.where(numbers, cube, -np.inf)
     keep = numbers.copy()
     total = numbers.sum(axis=0)
-    for count in np.unique(wanted).tolist():
-        at = wanted == count
+    counts = np.unique(wanted).tolist()
+    for count in counts:
+        # A parameter that never changes needs no copy of the columns where it has that value.
+        at = slice(None) if len(counts) == 1 else wanted == count
         if 0 < count < len(cube):
-            bound = np.partition(ranked[:, :, at], len(cube) - int(count), axis=0)[len(cube) - int(count)]
-            above = numbers[:, :, at] & (ranked[:, :, at] > bound)
-            equal = numbers[:, :, at] & (ranked[:, :, at] == bound)
-            room = count - above.sum(axis=0)
-            keep[:, :, at] = above | (equal & (np.cumsum(equal, axis=0) <= room))
+            keep[:, :, at] = _above_bound(ranked[:, :, at], numbers[:, :, at], int(count))
         elif count <= 0:
             keep[:, :, at] = False
     missing = inside & ~numbers
     if missing.any():
         keep |= missing & (np.cumsum(missing, axis=0) <= wanted - np.minimum(total, wanted))
+    return keep
+
+
+def _above_bound(ranked: Floats, numbers: Bools, count: int) -> Bools:
+    """The ``count`` largest of each column, of equal ones the first."""
+    bound = np.partition(ranked, len(ranked) - count, axis=0)[len(ranked) - count]
+    keep: Bools = numbers & (ranked >= bound)
+    crowded = keep.sum(axis=0) > count
+    if crowded.any():
+        tops, limit = ranked[:, crowded], bound[crowded]
+        above = numbers[:, crowded] & (tops > limit)
+        equal = numbers[:, crowded] & (tops == limit)
+        room = count - above.sum(axis=0)
+        keep[:, crowded] = above | (equal & (np.cumsum(equal, axis=0, dtype=np.int32) <= room))
     return keep
 
 

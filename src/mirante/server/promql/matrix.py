@@ -120,7 +120,9 @@ def names_settled(matrix: Matrix) -> Matrix:
 def _nameless(labels: Labels) -> Labels:
     if NAME not in labels:
         return labels
-    return {name: value for name, value in labels.items() if name != NAME}
+    bare = dict(labels)
+    del bare[NAME]
+    return bare
 
 
 def merged(matrix: Matrix, error: str = SAME_LABELS) -> Matrix:

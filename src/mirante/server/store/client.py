@@ -72,6 +72,11 @@ class EngineLimits:
     readers: int = 4
     reserve_bytes: int = 256 << 20
 
+    @property
+    def parallel(self) -> int:
+        """Statements that one query may run at the same time: half of the readers are left to others."""
+        return max(1, min(self.threads, self.readers // 2))
+
     def server_options(self) -> dict[str, Setting]:
         """Options that only the embedded engine takes, when it starts."""
         caches = (
@@ -245,7 +250,7 @@ class Engine:
         self._lock: DirectoryLock | None = None
         self._formats: Path | None = None
         self._arguments = self._prepare(dsn)
-        self._running: set[str] = set()
+        self._running: list[str] = []  # a query may run several statements under its id
         self._running_lock = threading.Lock()
         self._connections: list[Connection] = []
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
@@ -348,12 +353,12 @@ class Engine:
         with self._running_lock:
             if self._closed:
                 raise QueryCanceledError("the store is closing")
-            self._running.add(query_id)
+            self._running.append(query_id)
         try:
             yield
         finally:
             with self._running_lock:
-                self._running.discard(query_id)
+                self._running.remove(query_id)
 
     def cancel(self, query_id: str) -> None:
         """Stop the statements of that budget's ``query_id``; one that has ended already is none to stop."""
@@ -369,7 +374,7 @@ class Engine:
         atexit.unregister(self.close)
         # Leaving the interpreter while the engine works crashes it, so nothing may still run when this returns.
         while self._running:
-            for query_id in tuple(self._running):
+            for query_id in set(self._running):
                 with suppress(MiranteError):
                     self.cancel(query_id)
             time.sleep(0.01)

@@ -7,11 +7,15 @@ One difference concerns single series: the aggregates of counters slide, adding 
 the window and subtracting it when it leaves. That is exact for whole numbers; of fractions it leaves rounding behind (a
 rate of -1e-14 where it is 0), of an infinity NaN for ever. Such series come back marked by UNSURE in their first cell,
 to be computed from their samples.
+
+Many series are computed in parts, some of them at the same time: a sample takes some 40 bytes of the aggregate's state,
+and a state that is small stays in the processor's caches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -21,12 +25,17 @@ from mirante.server.store.api import STALE_NAN_BITS, Grid, QueryBudget, SeriesSe
 from mirante.server.store.samples import BETWEEN, CHOSEN, FIRST_TIME, LAST_TIME, encode_ids
 
 if TYPE_CHECKING:
-    from mirante.server.store.client import Engine
+    import pyarrow as pa
+
+    from mirante.server.store.client import Engine, Setting
 
 NO_SAMPLE = np.uint64(0x7FF8000000000000)
 UNSURE = np.uint64(STALE_NAN_BITS)
 REAL_NAN = np.uint64(0x7FF8000000000001)
 """Prometheus's own NaN, which stands in for a real one whose bits say "no sample"."""
+
+SERIES_TIME_AT_ONCE = 1_250 * 6 * 3_600_000
+"""How many milliseconds of all series together one statement computes: 1.8 M samples at one every 15 s, some 80 MB."""
 
 
 class _Aggregate(NamedTuple):
@@ -85,17 +94,50 @@ def read_grid(
     result = np.full((len(found), grid.steps), NO_SAMPLE, dtype=np.uint64)
     if not len(found):
         return result.view(np.float64)
-    parameters = {"ids": encode_ids(found.ids), "after": grid.start - grid.window, "until": last}
-    table = engine.arrow(_sql(aggregate, grid, args), parameters, budget, _SETTINGS)
-    if table.num_rows:
-        ids = table.column("series_id").to_numpy()
-        cells = _cells(table.column("cells").combine_chunks().flatten(), grid.steps)
-        if aggregate.keeps_stale:
-            cells[cells == STALE_NAN_BITS] = NO_SAMPLE
-        if aggregate.doubt != "none":
-            cells[_unsure(engine, ids, table.column("oddity").to_numpy(), parameters, budget), 0] = UNSURE
-        result[np.searchsorted(found.ids, ids)] = cells
+    sql, after = _sql(aggregate, grid, args), grid.start - grid.window
+
+    def fill(rows: slice, **settings: Setting) -> None:
+        ids = found.ids[rows]
+        parameters = {"ids": encode_ids(ids), "after": after, "until": last}
+        table = engine.arrow(sql, parameters, budget, {**_SETTINGS, **settings})
+        _fill(engine, table, aggregate, ids, result[rows], parameters, budget)
+
+    parts = -(-len(found) * (last - after) // SERIES_TIME_AT_ONCE)
+    if parts == 1:
+        fill(slice(None))
+    else:
+        workers = engine.limits.parallel
+        threads = max(1, engine.limits.threads // workers)
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda rows: fill(rows, max_threads=threads), _split(len(found), parts)))
     return result.view(np.float64)
+
+
+def _split(count: int, parts: int) -> list[slice]:
+    """Consecutive slices of about the same length, none empty."""
+    size = -(-count // min(parts, count))
+    return [slice(low, low + size) for low in range(0, count, size)]
+
+
+def _fill(
+    engine: Engine,
+    table: pa.Table,
+    aggregate: _Aggregate,
+    asked: npt.NDArray[np.uint64],
+    result: npt.NDArray[np.uint64],
+    parameters: Mapping[str, object],
+    budget: QueryBudget,
+) -> None:
+    """Put the engine's answer into the rows of the series that were asked for."""
+    if not table.num_rows:
+        return
+    ids = table.column("series_id").to_numpy()
+    cells = _cells(table.column("cells").combine_chunks().flatten(), result.shape[1])
+    if aggregate.keeps_stale:
+        cells[cells == STALE_NAN_BITS] = NO_SAMPLE
+    if aggregate.doubt != "none":
+        cells[_unsure(engine, ids, table.column("oddity").to_numpy(), parameters, budget), 0] = UNSURE
+    result[np.searchsorted(asked, ids)] = cells
 
 
 _INFINITE, _FRACTION = 2, 1
@@ -127,7 +169,7 @@ def _unsure(
     return np.asarray(unsure)
 
 
-_SETTINGS = {"enable_time_series_aggregate_functions": 1}
+_SETTINGS: Mapping[str, Setting] = {"enable_time_series_aggregate_functions": 1}
 
 
 def _sql(aggregate: _Aggregate, grid: Grid, args: Sequence[float]) -> str:

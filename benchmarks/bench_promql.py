@@ -48,8 +48,8 @@ QUERIES = {
 }
 
 
-def bodies(series: int, hours: int) -> Iterator[bytes]:
-    """Uncompressed remote-write requests, in the order of time."""
+def bodies(series: int, hours: int, start: int = START) -> Iterator[bytes]:
+    """Uncompressed remote-write requests, in the order of time from ``start`` on."""
     labels = [
         remote_write.labels(
             {"__name__": "requests_total", "instance": f"i{n // 10}", "job": f"j{n % 10}", "path": f"/p{n % 7}"}
@@ -59,7 +59,7 @@ def bodies(series: int, hours: int) -> Iterator[bytes]:
     scrapes = hours * 3_600_000 // INTERVAL
     for first in range(0, scrapes, SCRAPES_TO_A_BODY):
         # A second off the minute: Prometheus 2.42 still has windows that are closed on the left.
-        ticks = [(k * 75, START + 1_000 + k * INTERVAL) for k in range(first, min(first + SCRAPES_TO_A_BODY, scrapes))]
+        ticks = [(k * 75, start + 1_000 + k * INTERVAL) for k in range(first, min(first + SCRAPES_TO_A_BODY, scrapes))]
         samples = [b"".join(remote_write.sample(float(v + extra), t) for v, t in ticks) for extra in range(9)]
         for low in range(0, series, SERIES_TO_A_BODY):
             part = range(low, min(low + SERIES_TO_A_BODY, series))

@@ -72,6 +72,8 @@ bench-web: $(READY) ## a FastAPI application under wrk, beside OpenTelemetry's i
 
 bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python benchmarks/bench_promql.py
+	$(BIN)/python -m benchmarks.bench_promql_growth --plot docs/images/promql-growth.svg
+	$(BIN)/python -m benchmarks.bench_dashboard
 
 # Tests with a number of examples of their own keep it.
 PARSERS := tests/formats tests/server/ingest tests/server/scrape/test_page.py tests/server/scrape/test_protobuf.py \

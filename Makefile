@@ -78,7 +78,7 @@ bench-promql: $(READY) ## queries beside Prometheus
 # Tests with a number of examples of their own keep it.
 PARSERS := tests/formats tests/server/ingest tests/server/scrape/test_page.py tests/server/scrape/test_protobuf.py \
 	tests/server/scrape/test_relabel.py tests/server/promql/test_parse.py tests/server/api/test_parameters.py
-fuzz: $(READY) ## random input: every parser, and 2,000 queries against the real Prometheus; takes half an hour
+fuzz: $(READY) ## random input: every parser, and 2,000 queries against the real Prometheus; takes an hour
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q -m "not slow" $(PARSERS)
 	MIRANTE_FUZZ_BODIES=5000 $(BIN)/pytest -q -m slow tests/server/ingest/test_any_bytes.py
 	$(BIN)/python -m tools.fuzz_atheris $${MIRANTE_FUZZ_RUNS:-20000}

@@ -6,6 +6,8 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import cramjam
 import pytest
@@ -85,3 +87,14 @@ def test_what_dashboards_ask_besides_is_answered(server: Peer) -> None:
     assert all(answer["status"] == "success" for answer in answers.values())
     assert [answer["data"] for answer in answers.values()] == [{"groups": []}, {"alerts": []}, []]
     assert server.get("/api/v1/alertmanagers")["data"]["activeAlertmanagers"] == []
+
+
+def test_a_wide_answer_comes_whole(server: Peer) -> None:
+    """It is sent in pieces, through everything that stands between the query and the client."""
+    copies = (f'label_replace(jobs_total, "copy", "{number}", "", "")' for number in range(4))
+    asked = {"query": " or ".join(copies), "start": NOW - 600, "end": NOW, "step": 0.06}
+    with urlopen(f"{server.url}/api/v1/query_range?{urlencode(asked)}", timeout=120) as reply:  # noqa: S310 - loopback only
+        assert reply.headers["Content-Length"] is None
+        data = json.load(reply)["data"]
+    assert [len(series["values"]) for series in data["result"]] == [10_001] * 8
+    assert {series["values"][-1][1] for series in data["result"]} == {"40"}

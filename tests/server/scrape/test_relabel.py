@@ -81,6 +81,29 @@ def test_regular_expressions_are_anchored_and_mean_ascii() -> None:
         compile_regex(r"\pL")
 
 
+@pytest.mark.parametrize(
+    ("regex", "text", "matches"),
+    [
+        ("[[:alpha:]]+", "abC", True),
+        ("[[:alpha:]]+", "ab1", False),
+        ("[^[:digit:]_]+", "ab", True),
+        ("[^[:digit:]_]+", "a_", False),
+        ("[[:upper:][:digit:].]{3}", "A1.", True),
+        ("[[:punct:]]", "]", True),
+        ("[:a:]+", ":a", True),
+    ],
+)
+def test_classes_of_posix_mean_what_they_mean_in_go(regex: str, text: str, matches: bool) -> None:
+    """Python would take their letters one by one."""
+    assert (compile_regex(regex).fullmatch(text) is not None) == matches
+
+
+def test_an_unknown_class_is_told() -> None:
+    """By its name."""
+    with pytest.raises(ValueError, match=r"\[:nonsense:\] is no class known here"):
+        compile_regex("[[:nonsense:]]")
+
+
 @given(st.dictionaries(st.text(min_size=1), st.text(min_size=1)))
 def test_no_rules_change_nothing(labels: dict[str, str]) -> None:
     """Any label set comes back as it is."""

@@ -28,6 +28,24 @@ Action = Literal[
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
+_CLASS = re.compile(r"(\[\^?[^\]\[]*)\[:(\^?\w+):\]")
+_CLASSES = {
+    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": r"\x00-\x7f", "blank": r"\t ", "cntrl": r"\x00-\x1f\x7f",
+    "digit": "0-9", "graph": "!-~", "lower": "a-z", "print": " -~", "punct": r"!-/:-@\x5b-`{-~",
+    "space": r"\t\n\v\f\r ", "upper": "A-Z", "word": "0-9A-Za-z_", "xdigit": "0-9A-Fa-f",
+}  # fmt: skip
+"""POSIX classes of RE2, which Python does not know, as they are written between brackets."""
+
+
+def _without_classes(text: str) -> str:
+    while found := _CLASS.search(text):
+        spelled = _CLASSES.get(found[2])
+        if spelled is None:
+            raise ValueError(f'regular expression "{text}" cannot be used: [:{found[2]}:] is no class known here')
+        text = text[: found.start()] + found[1] + spelled + text[found.end() :]
+    return text
+
+
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
 
@@ -38,7 +56,7 @@ def compile_regex(text: str) -> re.Pattern[str]:
         ValueError: it is not a regular expression that both RE2 and Python understand.
     """
     try:
-        return re.compile(text, re.DOTALL | re.ASCII)
+        return re.compile(_without_classes(text), re.DOTALL | re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f'regular expression "{text}" cannot be used: {error}') from None
 

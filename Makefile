@@ -39,7 +39,7 @@ imports: $(READY) ## imports point down only
 
 pytest: $(READY) $(PAGE) ## all tests, with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python tools/coverage_floor.py
 

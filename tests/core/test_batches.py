@@ -118,7 +118,7 @@ def test_a_shutdown_does_not_wait_for_a_destination_that_is_away() -> None:
 
     queue = queue_of(away, batch_size=1)
     queue.put(1)
-    assert tried.wait(10)
+    assert tried.wait(60)
     queue.shutdown(5.0)
     assert queue.stats.dropped == {"shutdown": 1}
 
@@ -134,7 +134,7 @@ def test_a_shutdown_leaves_a_thread_that_hangs() -> None:
 
     queue = queue_of(hang, batch_size=1)
     queue.put(1)
-    assert hanging.wait(10)
+    assert hanging.wait(60)
     queue.put(2)
     assert not queue.shutdown(0.01)
     assert queue.stats.dropped == {"shutdown": 2}

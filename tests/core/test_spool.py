@@ -453,13 +453,13 @@ def test_appends_at_the_same_time_share_an_fsync(tmp_path: Path, monkeypatch: py
     def slow(fd: int) -> None:
         calls.append(fd)
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         fsync(fd)
 
     monkeypatch.setattr("os.fsync", slow)
     threads = [threading.Thread(target=spool.append, args=([b"x"],)) for _ in range(5)]
     threads[0].start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     for thread in threads[1:]:
         thread.start()
     while spool.position < 6:
@@ -535,7 +535,7 @@ def test_many_threads_append(tmp_path: Path) -> None:
         thread.start()
     got: list[bytes] = []
     while len(got) < 400:
-        assert spool.wait(10)
+        assert spool.wait(60)
         got += drain(spool)
     for thread in threads:
         thread.join()

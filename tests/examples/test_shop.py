@@ -243,7 +243,7 @@ def test_nothing_stays_behind(tmp_path: Path, module: str) -> None:
         child = int(parent.stdout.readline())
         wait_for(lambda: Path(f"/proc/{child}/cmdline").read_bytes(), what="the part")
         parent.kill()
-        wait_for(lambda: gone(child), seconds=20, what="the part to end")
+        wait_for(lambda: gone(child), seconds=60, what="the part to end")
 
 
 def gone(pid: int) -> bool:

@@ -69,7 +69,7 @@ def test_an_application_of_two_lines_arrives(server: Peer) -> None:
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
     assert time.monotonic() - began < 10
-    got = wait_for(lambda: server.query("orders_total"), seconds=10, what="orders_total")
+    got = wait_for(lambda: server.query("orders_total"), seconds=60, what="orders_total")
     assert got[0]["value"][1] == "3"
     assert got[0]["metric"]["job"] == "orders"
     assert got[0]["metric"]["channel"] == "web"

@@ -76,7 +76,7 @@ class Receiver:
 
     def wait(self) -> ExportMetricsServiceRequest:
         """The latest request, once there is one."""
-        assert self.arrived.wait(20), "nothing was delivered"
+        assert self.arrived.wait(60), "nothing was delivered"
         self.arrived.clear()
         return self.requests[-1]
 

@@ -28,7 +28,7 @@ def server() -> Iterator[MetricsServer]:
 def get(server: MetricsServer, path: str = "/metrics", **headers: str) -> tuple[str, bytes]:
     """Content type and body."""
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - http
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - http
         return response.headers["Content-Type"], response.read()
 
 

@@ -252,7 +252,7 @@ def served() -> Iterator[tuple[pc.CollectorRegistry, int]]:
 
 def ask(port: int, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """One request."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, headers=headers)
     reply = connection.getresponse()
     body = reply.read()
@@ -295,7 +295,7 @@ def test_the_real_server_gives_the_same_statuses() -> None:
 def test_ipv6_addresses_are_served() -> None:
     """The address family follows from the address."""
     server, thread = pc.start_http_server(0, "::1", pc.CollectorRegistry())
-    with urllib.request.urlopen(f"http://[::1]:{server.server_port}/", timeout=10) as reply:
+    with urllib.request.urlopen(f"http://[::1]:{server.server_port}/", timeout=60) as reply:
         assert reply.read() == b""
     server.shutdown()
     server.server_close()
@@ -365,7 +365,7 @@ def test_tls_on_both_sides(certificate: tuple[str, str], *, skip: bool) -> None:
     cafile = None if skip else cert
     exposition.tls_auth_handler(url, "GET", 10, [], b"", cert, key, cafile, insecure_skip_verify=skip)()
     with pytest.raises(URLError):
-        urllib.request.urlopen(url, timeout=10)
+        urllib.request.urlopen(url, timeout=60)
     server.shutdown()
     server.server_close()
     thread.join()
@@ -376,7 +376,7 @@ def test_tls_without_clients_certificates(certificate: tuple[str, str], tmp_path
     cert, key = certificate
     server, thread = pc.start_http_server(0, "127.0.0.1", pc.CollectorRegistry(), cert, key)
     context = ssl.create_default_context(cafile=cert)
-    with urllib.request.urlopen(f"https://127.0.0.1:{server.server_port}/", timeout=10, context=context) as reply:
+    with urllib.request.urlopen(f"https://127.0.0.1:{server.server_port}/", timeout=60, context=context) as reply:
         assert reply.status == 200
     server.shutdown()
     server.server_close()

@@ -115,7 +115,7 @@ def test_tasks_have_ids_of_their_own() -> None:
 
 def test_a_copied_context_goes_into_threads_any_number_of_times() -> None:
     """The same function may run in several threads at once, each in the context of the moment of copying."""
-    barrier = threading.Barrier(2, timeout=5)
+    barrier = threading.Barrier(2, timeout=60)
     seen: list[tuple[str | None, str | None]] = []
 
     def work() -> None:

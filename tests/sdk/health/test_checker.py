@@ -106,8 +106,8 @@ def test_a_check_without_an_answer_in_time_reports_its_last_result_as_stale(heal
     assert checker.check_component("db") is DEGRADED
     assert checker.get_details("db")["error"] == "no answer within its timeout of 3 s"
     gate.set()
-    assert done.acquire(timeout=5)
-    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=60)
+    assert done.acquire(timeout=60)
     until(lambda: not checker.get_details("db")["stale"])
     assert "answered after 3.5 s" in str(checker.get_details("db")["error"])
 
@@ -132,7 +132,7 @@ def test_an_async_check_is_ended_at_its_timeout(health: HealthChecker) -> None:
             ended.set()
 
     assert health.check_component("slow") is DEGRADED
-    assert ended.wait(5)
+    assert ended.wait(60)
     assert "timeout of 0.01 s" in str(health.get_details("slow")["error"])
 
 
@@ -241,13 +241,13 @@ def test_with_an_interval_answers_come_from_what_the_background_knows() -> None:
     clock, runs = FakeClock(), threading.Semaphore(0)
     checker = HealthChecker(clock=clock)
     checker.check("cached", interval=10.0)(runs.release)
-    assert runs.acquire(timeout=5)
+    assert runs.acquire(timeout=60)
     until(lambda: not checker.get_details("cached")["stale"])
     for _ in range(5):
         assert checker.check_all() == {"cached": HEALTHY}
     assert not runs.acquire(timeout=0.01)
     clock.advance(11.0)
-    assert runs.acquire(timeout=5)
+    assert runs.acquire(timeout=60)
     checker.check("second", interval=10.0)(lambda: True)
     checker.close()
     checker.close()
@@ -350,11 +350,11 @@ def test_two_threads_that_ask_at_once_start_a_check_once(health: HealthChecker) 
 
     first = threading.Thread(target=health.check_all)
     first.start()
-    assert inside.wait(5)
+    assert inside.wait(60)
     component = health._all()[0]
     component.start(lambda: pytest.fail("started twice"), lambda *_: None)
     release.set()
-    first.join(5)
+    first.join(60)
     assert starts == [1]
 
 
@@ -425,5 +425,5 @@ def test_a_forked_child_asks_for_itself() -> None:
     out = context.Queue()
     child = context.Process(target=_ask, args=(checker, out))
     child.start()
-    assert out.get(timeout=10) == {"loop": "healthy", "stuck": "healthy"}
-    child.join(10)
+    assert out.get(timeout=60) == {"loop": "healthy", "stuck": "healthy"}
+    child.join(60)

@@ -145,14 +145,14 @@ def test_the_manager_aggregates_by_itself() -> None:
     manager.create_counter("jobs").inc(2)
     manager.start(interval=0.01)
     try:
-        aggregates = wait_for(manager.aggregates, seconds=10)
+        aggregates = wait_for(manager.aggregates, seconds=60)
         assert (aggregates[0].name, aggregates[0].last) == ("jobs_total", 2)
         before = manager._running
         _in_child()  # as after a fork
         assert manager._running is not before
         assert before is not None
         before.stop(1)
-        wait_for(lambda: manager.aggregates()[0].count > 1, seconds=10)
+        wait_for(lambda: manager.aggregates()[0].count > 1, seconds=60)
     finally:
         manager.stop()
     manager._in_child()

@@ -38,7 +38,7 @@ def exporting(send: Any, **settings: Any) -> Iterator[tuple[SpanExporter, Provid
     yield exporter, TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     exporter.shutdown(5.0)
     if exporter._thread is not None:  # what it still tells must not be counted by the next test
-        exporter._thread.join(15)
+        exporter._thread.join(60)
         assert not exporter._thread.is_alive()
 
 
@@ -133,7 +133,7 @@ def test_a_full_queue_drops_the_newest_and_counts_them() -> None:
 
     with exporting(hang, queue_size=10, batch_size=2) as (exporter, tracer):
         record(tracer, "a", "b")
-        assert hanging.wait(5)
+        assert hanging.wait(60)
         begun = time.perf_counter()
         record(tracer, *"0123456789")
         record(tracer, *["more"] * 1000)
@@ -394,12 +394,12 @@ def test_what_was_spooled_survives_the_process(tmp_path: Path) -> None:
     exporter = SpanExporter(hang, dict, interval=NEVER, batch_size=2, spool=lambda: spool_in(tmp_path))
     tracer = TracerProvider(Pipeline(sink=exporter)).get_tracer("lib")
     record(tracer, "a", "b")
-    assert hanging.wait(5)
+    assert hanging.wait(60)
     record(tracer, "c")
     assert exporter.shutdown(0.05) is False
     release.set()
     assert exporter._thread is not None
-    exporter._thread.join(10)  # it finds its batch saved already, and lets go of the directory
+    exporter._thread.join(60)  # it finds its batch saved already, and lets go of the directory
     assert (exporter.stats.spooled, exporter.stats.dropped) == (3, {})
     wire = Wire()
     with exporting(wire, spool=lambda: spool_in(tmp_path)) as (_, tracer):
@@ -510,7 +510,7 @@ def test_a_fork_starts_anew_without_spool_thread_or_counts(tmp_path: Path) -> No
     halt.set()  # what was the parent's thread
     wake.release()
     assert thread is not None
-    thread.join(5)
+    thread.join(60)
     spool.close()
 
 
@@ -591,7 +591,7 @@ def test_a_batch_that_shutdown_has_accounted_for_is_not_counted_twice() -> None:
 
     with exporting(hang, batch_size=1) as (exporter, tracer):
         record(tracer, "a")
-        assert hanging.wait(5)
+        assert hanging.wait(60)
         assert exporter.shutdown(0.05) is False
         release.set()
     assert exporter.stats.dropped == {"shutdown": 1}

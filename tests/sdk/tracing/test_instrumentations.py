@@ -126,7 +126,7 @@ def attributes(span: Any) -> dict[str, Any]:
 def test_requests_and_httpx(received: Any, web: str) -> None:
     """A client span each, with the address, whose ids are in the header that the server saw."""
     with instrumented(RequestsInstrumentor()), instrumented(HTTPXClientInstrumentor()), Tracer().start_span("op") as op:
-        headers = [requests.get(web, timeout=5).text, httpx.get(web).text]
+        headers = [requests.get(web, timeout=60).text, httpx.get(web).text]
     spans = received()
     clients = [span for span in spans if span.kind == CLIENT]
     assert [f"00-{trace}-{span}-03" for trace, span in map(ids, clients)] == headers

@@ -235,7 +235,7 @@ def test_of_two_threads_that_end_a_span_one_does(spans: Recorder) -> None:
     """It is handed on once, however many ends meet."""
     for _ in range(50):
         span = spans.start()
-        barrier = threading.Barrier(4, timeout=5)
+        barrier = threading.Barrier(4, timeout=60)
 
         def end(span: Span = span, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()

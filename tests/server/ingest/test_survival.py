@@ -98,7 +98,7 @@ class Sender:
         try:
             for path, body, headers in bodies:
                 request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers, method="POST")
-                with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 # our own server
+                with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 # our own server
                     assert reply.status in {200, 204}
         except (urllib.error.URLError, OSError):
             return False

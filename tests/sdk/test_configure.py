@@ -352,7 +352,9 @@ def test_a_pushgateway_named_in_the_environment_gets_the_metrics_too(
     """In a group by job and instance, beside the server; both are served before the process ends."""
     port = peers.free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [peers.program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}"]
+    command = [
+        peers.program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=",
+    ]  # fmt: skip
     with peers.running(command, url, "/-/ready", tmp_path / "gateway.log"):
         monkeypatch.setenv("PROMETHEUS_PUSH_GATEWAY", url)
         registry = Registry()

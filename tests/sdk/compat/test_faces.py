@@ -480,7 +480,9 @@ def test_a_real_gateway_takes_the_documented_push(tmp_path: Path) -> None:
     """And shows it under its job, until it is deleted."""
     port = peers.free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [peers.program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}"]
+    command = [
+        peers.program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=",
+    ]  # fmt: skip
     with peers.running(command, url, "/-/ready", tmp_path / "log"):
         everything = pc.CollectorRegistry()
         pc.Gauge("job_last_success_unixtime", "Last time", registry=everything).set(7)

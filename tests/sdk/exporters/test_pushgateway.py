@@ -100,7 +100,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
     """A real Pushgateway."""
     folder: Path = tmp_path_factory.mktemp("pushgateway")
     port = peers.free_port()
-    command = [peers.program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}"]
+    command = [
+        peers.program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=",
+    ]  # fmt: skip
     with peers.running(command, f"http://127.0.0.1:{port}", "/-/ready", folder / "log") as peer:
         yield peer
 

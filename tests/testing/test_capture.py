@@ -183,7 +183,8 @@ def test_the_level_decides_what_gets_through() -> None:
     with capture(level="debug") as seen:
         get_logger("shop").debug("detail")
         logging.getLogger("shop").debug("more")
-    assert [line["level"] for line in seen.logs] == ["debug", "debug"]
+    # Of ours: at that level others in the process may have something to tell too.
+    assert [line["level"] for line in seen.logs if line["logger"] == "shop"] == ["debug", "debug"]
 
 
 def test_finding_a_line_goes_by_event_and_fields() -> None:

@@ -34,8 +34,9 @@ def format_size(count: float) -> str:
         >>> format_size(0), format_size(1536), format_size(10 * 1024**3)
         ('0 B', '1.5 KiB', '10.0 GiB')
     """
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
-        if count < 1024 or unit == "PiB":
-            break
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+    place = 0
+    while count >= 1024 and place < len(units) - 1:
         count /= 1024
-    return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        place += 1
+    return f"{count:.0f} B" if place == 0 else f"{count:.1f} {units[place]}"

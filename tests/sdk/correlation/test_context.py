@@ -17,7 +17,7 @@ from opentelemetry.context import attach
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context, use_span
 
 from mirante.correlation import ContextExecutor, adopt_environment, bind, copy_context, current, environment, stamp
-from mirante.correlation.context import BOUND_VARIABLE
+from mirante.correlation.context import BOUND_VARIABLE, bind_request_id, unbind
 from mirante.tracing import AlwaysOff, Pipeline, Tracer, TracerProvider
 
 REMOTE = NonRecordingSpan(SpanContext(0xA, 0xB, is_remote=True))
@@ -203,3 +203,10 @@ def test_a_child_process_goes_on_with_the_trace() -> None:
             [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
         )
     assert done.stdout.split() == [f"{0xA:032x}", "r-1"]
+
+
+def test_a_request_id_is_taken_back_where_it_was_bound_only() -> None:
+    """In another context nothing happens: a task's ids end with it."""
+    token = contextvars.copy_context().run(bind_request_id, "r-1")
+    unbind(token)
+    assert current().request_id is None

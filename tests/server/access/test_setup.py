@@ -13,7 +13,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from typer.testing import CliRunner
 
+from mirante.cli.main import app
+from mirante.config import resolve
 from mirante.errors import AccessError, ConfigError
 from mirante.metrics import Registry
 from mirante.server.access.limits import LimitGuard
@@ -78,13 +81,13 @@ def receiver() -> Callable[..., Reply]:
     async def take(request: HttpRequest) -> Response:
         return PlainTextResponse(str(len(await request.body())))
 
-    app = Starlette(
+    behind = Starlette(
         routes=[Route("/api/v1/write", take, methods=["POST"]), Route("/api/v1/query", take, methods=["POST"])],
         middleware=[Middleware(LimitGuard, limits=limits)],
     )
 
     def ask(path: str, body: bytes = b"") -> Reply:
-        return asyncio.run(call(app, "POST", path, body))
+        return asyncio.run(call(behind, "POST", path, body))
 
     return ask
 
@@ -116,3 +119,20 @@ def test_a_body_with_too_many_series_is_not_taken() -> None:
         log.append("remote_write", [write_request([({"__name__": "up", "job": "c"}, [(1, 1.0)])])])
     assert (refused.value.status, refused.value.retry_after) == (429, 60)
     assert [stream for stream, _ in taken] == ["remote_write", "remote_write", "otlp_traces"]
+
+
+@pytest.mark.parametrize("written", ["-1", "inf", "many", True])
+def test_a_rate_is_a_number_that_is_not_negative(written: object) -> None:
+    """Anything else is an error that names the setting."""
+    with pytest.raises(ConfigError, match="samples_per_second"):
+        resolve(ServerSettings, code={"limits.samples_per_second": written})
+    assert resolve(ServerSettings, code={"limits.samples_per_second": "2.5"}).limits.samples_per_second == 2.5
+
+
+def test_a_lifetime_of_a_token_is_a_duration(tmp_path: Path) -> None:
+    """The command line says what is wrong with another one."""
+    result = CliRunner().invoke(
+        app, ["token", "create", "a", "--right", "read", "--expires", "soon", "--data", str(tmp_path)]
+    )
+    assert isinstance(result.exception, ConfigError)
+    assert "--expires = 'soon' cannot be used" in str(result.exception)

@@ -232,7 +232,7 @@ def test_the_command_tells_what_it_did(tmp_path: Path) -> None:
         (None, "cannot read {file}: No such file or directory; stored up to line 0; go on with --from-line 1"),
         (b"not packed", "cannot read {file}: "),
         (
-            gzip.compress(b"a 1 1\n"),
+            gzip.compress(b"a 1 1\n", mtime=0),
             '{file} does not end with "# EOF": it may have been cut short; stored up to line 1',
         ),
     ],

@@ -116,7 +116,7 @@ def test_several_gzip_members(door: Door) -> None:
     ("raw", "encoding", "status", "detail"),
     [
         (b"x", "gzip", 400, "The body is not valid gzip: "),
-        (gzip.compress(b"{}")[:-9], "gzip", 400, "The body is not valid gzip: it ends too early."),
+        (gzip.compress(b"{}", mtime=0)[:-9], "gzip", 400, "The body is not valid gzip: it ends too early."),
         (b"x", "zstd", 400, "The body is not valid zstd: "),
         (b"x", "br", 415, "The content encoding 'br' is not one of "),
         (bytes(10_001), "zstd", 413, "The body has more than 10000 bytes; send smaller requests."),

@@ -337,6 +337,29 @@ def unknown_key(key: str, known: Mapping[str, object], source: str) -> ConfigErr
     return ConfigError(f'{source}: unknown key "{key}"{hint}', key=key, source=source)
 
 
+def sent_headers(signal: str, what: str) -> Any:  # noqa: ANN401 - a dataclass field stands in for any type
+    """The setting of what is sent with every request of an OTLP signal: ``metrics``, ``traces`` or ``logs``."""
+    return setting(
+        "",
+        f"Headers sent with {what}, as `key=value,key=value`, percent-encoded.",
+        env=_of_signal(signal, "HEADERS", headers, ""),
+        parse=headers,
+    )
+
+
+def sent_compression(signal: str) -> Any:  # noqa: ANN401 - a dataclass field stands in for any type
+    """The setting of how the requests of an OTLP signal are compressed."""
+    parse = one_of("gzip", "none")
+    env = _of_signal(signal, "COMPRESSION", parse, "gzip")
+    return setting("gzip", "Compression of what is sent: `gzip` or `none`.", env=env, parse=parse)
+
+
+def _of_signal(signal: str, name: str, parse: Parser, default: object) -> tuple[EnvName, ...]:
+    """OpenTelemetry's variable of a signal, and the one of all signals, which it wins over."""
+    prefix = "OTEL_EXPORTER_OTLP_"
+    return lenient(f"{prefix}{signal.upper()}_{name}", parse, default), lenient(prefix + name, parse, default)
+
+
 @dataclass(frozen=True)
 class SdkSettings:
     """What an application can say about its own telemetry."""
@@ -380,24 +403,8 @@ class SdkSettings:
         "The whole URL that takes metrics; the server's `/v1/metrics` when not given.",
         env=("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",),
     )
-    metrics_headers: str = setting(
-        "",
-        "Headers sent with metrics, as `key=value,key=value`, percent-encoded.",
-        env=(
-            lenient("OTEL_EXPORTER_OTLP_METRICS_HEADERS", headers, ""),
-            lenient("OTEL_EXPORTER_OTLP_HEADERS", headers, ""),
-        ),
-        parse=headers,
-    )
-    metrics_compression: str = setting(
-        "gzip",
-        "Compression of what is sent: `gzip` or `none`.",
-        env=(
-            lenient("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", one_of("gzip", "none"), "gzip"),
-            lenient("OTEL_EXPORTER_OTLP_COMPRESSION", one_of("gzip", "none"), "gzip"),
-        ),
-        parse=one_of("gzip", "none"),
-    )
+    metrics_headers: str = sent_headers("metrics", "metrics")
+    metrics_compression: str = sent_compression("metrics")
     push_gateway: str | None = setting(
         None,
         "URL of a Prometheus Pushgateway that gets the metrics too, in a group by job and instance.",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirante.config import headers, lenient, milliseconds, one_of, setting, whole
+from mirante.config import lenient, milliseconds, one_of, sent_compression, sent_headers, setting, whole
 from mirante.logging.levels import parse_levels
 from mirante.logging.line import level_name, level_number
 
@@ -24,7 +24,6 @@ def _regex(value: object) -> str:
 
 
 _exporter = one_of("otlp", "none")
-_compression = one_of("gzip", "none")
 _positive = whole(1)
 _any_count = whole(0)
 
@@ -72,24 +71,8 @@ class LoggingSettings:
         "The whole URL that takes logs; the server's `/v1/logs` when not given.",
         env=("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",),
     )
-    logs_headers: str = setting(
-        "",
-        "Headers sent with log lines, as `key=value,key=value`, percent-encoded.",
-        env=(
-            lenient("OTEL_EXPORTER_OTLP_LOGS_HEADERS", headers, ""),
-            lenient("OTEL_EXPORTER_OTLP_HEADERS", headers, ""),
-        ),
-        parse=headers,
-    )
-    logs_compression: str = setting(
-        "gzip",
-        "Compression of what is sent: `gzip` or `none`.",
-        env=(
-            lenient("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", _compression, "gzip"),
-            lenient("OTEL_EXPORTER_OTLP_COMPRESSION", _compression, "gzip"),
-        ),
-        parse=_compression,
-    )
+    logs_headers: str = sent_headers("logs", "log lines")
+    logs_compression: str = sent_compression("logs")
     logs_timeout: float = setting(
         10.0,
         "Seconds that one delivery of log lines may take.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirante.config import headers, lenient, milliseconds, one_of, setting, whole
+from mirante.config import lenient, milliseconds, one_of, sent_compression, sent_headers, setting, whole
 from mirante.errors import ConfigError
 
 SAMPLERS = (
@@ -18,7 +18,6 @@ SAMPLERS = (
 
 _sampler = one_of(*SAMPLERS)
 _exporter = one_of("otlp", "none")
-_compression = one_of("gzip", "none")
 _count = whole(0)
 _positive = whole(1)
 
@@ -47,24 +46,8 @@ class TracingSettings:
         "The whole URL that takes traces; the server's `/v1/traces` when not given.",
         env=("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",),
     )
-    traces_headers: str = setting(
-        "",
-        "Headers sent with traces, as `key=value,key=value`, percent-encoded.",
-        env=(
-            lenient("OTEL_EXPORTER_OTLP_TRACES_HEADERS", headers, ""),
-            lenient("OTEL_EXPORTER_OTLP_HEADERS", headers, ""),
-        ),
-        parse=headers,
-    )
-    traces_compression: str = setting(
-        "gzip",
-        "Compression of what is sent: `gzip` or `none`.",
-        env=(
-            lenient("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", _compression, "gzip"),
-            lenient("OTEL_EXPORTER_OTLP_COMPRESSION", _compression, "gzip"),
-        ),
-        parse=_compression,
-    )
+    traces_headers: str = sent_headers("traces", "traces")
+    traces_compression: str = sent_compression("traces")
     traces_timeout: float = setting(
         10.0,
         "Seconds that one delivery of spans may take.",

@@ -184,8 +184,8 @@ def test_clients_push_to_both(peers: tuple[Peer, Peer]) -> None:
     small = client.CollectorRegistry()
     client.Gauge("last", "Last.", registry=small).set(5)
     for peer in peers:
-        client.push_to_gateway(peer.url, "client", registry, {"path": "/tmp/é", "none": ""})  # noqa: S108 - a label
-        client.pushadd_to_gateway(peer.url, "client", small, {"path": "/tmp/é", "none": ""})  # noqa: S108 - a label
+        client.push_to_gateway(peer.url, "client", registry, {"path": "/data/é", "none": ""})
+        client.pushadd_to_gateway(peer.url, "client", small, {"path": "/data/é", "none": ""})
         client.push_to_gateway(peer.url, "gone", small)
         client.delete_from_gateway(peer.url, "gone")
         exporter = PushgatewayExporter(peer.url, "own", {"instance": "1"})

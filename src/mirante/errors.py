@@ -19,6 +19,7 @@ The tree::
     │   └── BackupError                 a backup that is not whole, or cannot be made or restored
     ├── DeliveryError                   telemetry could not be handed over
     ├── ScrapeError                     a target could not be scraped
+    ├── HttpClientError                 a request of the server's own could not be made
     ├── CheckFailedError                a ready-made health check found a component ill
     ├── ListenError                     an address cannot be listened on
     └── AccessError                     tokens cannot be read, made or revoked
@@ -133,6 +134,10 @@ class DeliveryError(MiranteError):
 
 class ScrapeError(MiranteError):
     """A target could not be scraped; the message is its ``lastError``."""
+
+
+class HttpClientError(MiranteError):
+    """A request of the server's own could not be made as configured; the message says why."""
 
 
 class CheckFailedError(MiranteError):

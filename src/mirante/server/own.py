@@ -11,7 +11,8 @@ from mirante.collectors.runtime import RuntimeCollector
 from mirante.collectors.system import SystemCollector
 from mirante.integrations.asgi import MetricsEndpoint
 from mirante.metrics import Registry
-from mirante.server.scrape.model import Authorization, HttpClient, ScrapeJob, Secret, StaticSd, TargetGroup, Tls
+from mirante.server.http_client.model import Authorization, HttpClient, Secret, Tls
+from mirante.server.scrape.model import ScrapeJob, StaticSd, TargetGroup
 
 HOST_INTERVAL_MS = 5_000
 """The machine is read often, so that its graphs move soon after the start; it costs a few milliseconds each time."""

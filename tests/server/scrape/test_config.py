@@ -11,25 +11,20 @@ from pathlib import Path
 import pytest
 
 from mirante.errors import ConfigError
+from mirante.server.http_client.model import Authorization, HttpClient, OAuth2, Proxy, Secret, Tls
 from mirante.server.scrape.config import read_config
-from mirante.server.scrape.model import (
-    Authorization,
+from mirante.server.scrape.model import (  # fmt: skip
     DnsSd,
     FileSd,
-    HttpClient,
     HttpSd,
     KubernetesSd,
     Limits,
-    OAuth2,
     PrometheusConfig,
-    Proxy,
     ScrapeJob,
-    Secret,
     Selector,
     StaticSd,
     TargetGroup,
-    Tls,
-)  # fmt: skip
+)
 from mirante.server.scrape.relabel import RelabelRule, compile_regex
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -15,8 +15,10 @@ import pytest
 from aiohttp import web
 
 from mirante.errors import ScrapeError
-from mirante.server.scrape.fetch import Client, Fetched, explain
-from mirante.server.scrape.model import Authorization, HttpClient, Limits, ScrapeJob, Secret, Tls
+from mirante.server.http_client.failure import explain
+from mirante.server.http_client.model import Authorization, HttpClient, Secret, Tls
+from mirante.server.scrape.fetch import Client, Fetched
+from mirante.server.scrape.model import Limits, ScrapeJob
 from tests.peers import free_port, program
 from tests.server.scrape.parts import Exposer, Handler, serving
 
@@ -220,8 +222,8 @@ def test_a_server_that_is_not_one() -> None:
     ("error", "reason"),
     [
         (aiohttp.ServerDisconnectedError(), "the server closed the connection without an answer"),
-        (ConnectionResetError(), "connection reset by the target"),
-        (aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"), "connection reset by the target"),
+        (ConnectionResetError(), "connection reset by the other side"),
+        (aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"), "connection reset by the other side"),
         (OSError(), "OSError"),
     ],
 )

@@ -15,9 +15,10 @@ import pytest
 
 from mirante.errors import ConfigError, StoreError
 from mirante.formats.exposition_parser import Metadata
+from mirante.server.http_client.model import HttpClient, Tls
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
-from mirante.server.scrape.model import HttpClient, Limits, PrometheusConfig, ScrapeJob, StaticSd, TargetGroup, Tls
+from mirante.server.scrape.model import Limits, PrometheusConfig, ScrapeJob, StaticSd, TargetGroup
 from mirante.server.scrape.relabel import RelabelRule, compile_regex
 from mirante.server.store.api import BodyLog
 from tests.peers import free_port, program, running

@@ -7,9 +7,10 @@ from glob import glob
 from pathlib import Path
 
 from mirante.errors import ConfigError
+from mirante.server.http_client.connection import check_tls
+from mirante.server.http_client.model import HttpClient, Secret
 from mirante.server.scrape.config import read_config
-from mirante.server.scrape.connection import check_tls
-from mirante.server.scrape.model import FileSd, HttpClient, HttpSd, KubernetesSd, ScrapeJob, Secret
+from mirante.server.scrape.model import FileSd, HttpSd, KubernetesSd, ScrapeJob
 from mirante.server.scrape.sd.groups import groups_of_file
 from mirante.server.scrape.sd_config import check_address
 

@@ -13,7 +13,7 @@ from glob import glob
 from pathlib import Path
 from typing import get_args
 
-from mirante.server.scrape.http_config import read_http
+from mirante.server.http_client.config import read_http
 from mirante.server.scrape.model import Limits, NameValidation, PrometheusConfig, Protocol, Scheme, ScrapeJob
 from mirante.server.scrape.relabel_config import read_rules
 from mirante.server.scrape.sd_config import positive_duration, read_discoveries, read_labels

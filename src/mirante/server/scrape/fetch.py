@@ -7,14 +7,14 @@ TLS, redirects and keep-alive are its authors' business. Pages are unpacked by t
 from __future__ import annotations
 
 import asyncio
-import errno
 import zlib
 from typing import Literal, NamedTuple
 
 import aiohttp
 
-from mirante.errors import ScrapeError
-from mirante.server.scrape.connection import Connection
+from mirante.errors import HttpClientError, ScrapeError
+from mirante.server.http_client.connection import Connection
+from mirante.server.http_client.failure import explain
 from mirante.server.scrape.model import ScrapeJob
 
 PageFormat = Literal["text", "openmetrics", "protobuf"]
@@ -108,12 +108,12 @@ class Client:
                 return await self._fetch(url, timeout_ms)
         except TimeoutError:
             raise ScrapeError(f"no answer within {timeout_ms / 1000:g}s (scrape_timeout)") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, HttpClientError, OSError, ValueError) as error:
             raise ScrapeError(explain(error)) from error
 
     async def _fetch(self, url: str, timeout_ms: int) -> Fetched:
         headers = {**self._headers, "X-Prometheus-Scrape-Timeout-Seconds": f"{timeout_ms / 1000:g}"}
-        async with self._connection.get(url, headers) as answer:
+        async with self._connection.request("GET", url, headers) as answer:
             if answer.status != 200:
                 raise ScrapeError(f"server returned HTTP status {answer.status} {answer.reason or ''}".rstrip())
             page_format = _format(answer.headers.get("Content-Type", ""), self._job)
@@ -143,35 +143,6 @@ def accept(job: ScrapeJob) -> str:
         types = [text.replace("allow-utf-8", "underscores") for text in types]
     ranked = [f"{text};q=0.{len(types) + 2 - i}" for i, text in enumerate(types)]
     return ",".join([*ranked, "*/*;q=0.2"])
-
-
-def explain(error: BaseException) -> str:
-    """Why a request failed, in the words of the field.
-
-    Example:
-        >>> explain(ConnectionRefusedError(111, "Connect call failed"))
-        'connection refused'
-    """
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            reason = f"no such host: {error.host}"
-        case aiohttp.ClientConnectorCertificateError():
-            reason = f"certificate verification failed: {error.certificate_error}"
-        case aiohttp.ClientConnectorError():
-            reason = explain(error.os_error)
-        case aiohttp.TooManyRedirects():
-            reason = "stopped after 10 redirects"
-        case aiohttp.ServerDisconnectedError():
-            reason = "the server closed the connection without an answer"
-        case ConnectionRefusedError():
-            reason = "connection refused"
-        case ConnectionResetError() | OSError(errno=errno.ECONNRESET):
-            reason = "connection reset by the target"
-        case OSError() if error.filename:
-            reason = f"{error.filename}: {error.strerror}"
-        case _:
-            reason = str(error) or type(error).__name__
-    return reason
 
 
 def _format(content_type: str, job: ScrapeJob) -> PageFormat:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import get_args
 
-from mirante.server.scrape.http_config import read_http, read_url
+from mirante.server.http_client.config import read_http, read_url
+from mirante.server.http_client.model import HttpClient
 from mirante.server.scrape.model import (
     DnsSd,
     DnsType,
     FileSd,
-    HttpClient,
     HttpSd,
     KubernetesRole,
     KubernetesSd,

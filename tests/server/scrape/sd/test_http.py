@@ -9,17 +9,9 @@ import pytest
 from aiohttp import web
 
 from mirante.errors import ConfigError
+from mirante.server.http_client.model import Authorization, HttpClient, Secret, Tls
 from mirante.server.scrape.manager import ScrapeManager
-from mirante.server.scrape.model import (
-    Authorization,
-    HttpClient,
-    HttpSd,
-    PrometheusConfig,
-    ScrapeJob,
-    Secret,
-    TargetGroup,
-    Tls,
-)
+from mirante.server.scrape.model import HttpSd, PrometheusConfig, ScrapeJob, TargetGroup
 from mirante.server.scrape.sd import http
 from tests.peers import free_port
 from tests.server.scrape.parts import Discovered, MemoryLog, serving

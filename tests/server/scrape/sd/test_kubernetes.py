@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from mirante.errors import ConfigError
-from mirante.server.scrape.model import Authorization, HttpClient, KubernetesRole, KubernetesSd, Secret, Selector
+from mirante.server.http_client.model import Authorization, HttpClient, Secret
+from mirante.server.scrape.model import KubernetesRole, KubernetesSd, Selector
 from mirante.server.scrape.sd import kubernetes, kubernetes_api, make
 from tests.server.scrape.parts import Discovered, eventually
 from tests.server.scrape.sd.cluster import Cluster, node, pod, service

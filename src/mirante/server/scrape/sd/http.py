@@ -10,11 +10,11 @@ import re
 
 import aiohttp
 
-from mirante.errors import FormatError, ScrapeError
+from mirante.errors import FormatError, HttpClientError, ScrapeError
 from mirante.formats.duration import format_duration
-from mirante.server.scrape.connection import Connection
+from mirante.server.http_client.connection import Connection
+from mirante.server.http_client.failure import explain
 from mirante.server.scrape.discovery import Publish, Reporter, Sleep, kept
-from mirante.server.scrape.fetch import explain
 from mirante.server.scrape.model import HttpSd, TargetGroup
 from mirante.server.scrape.sd.groups import groups_of_json
 
@@ -50,7 +50,7 @@ class HttpDiscovery:
                 groups = groups_of_json(await self._ask(), self._sd.url, {"__meta_url": self._sd.url})
         except TimeoutError:
             self._reporter.failed(self._sd.url, f"no answer within {format_duration(self._sd.refresh)}")
-        except (FormatError, ScrapeError) as error:
+        except (FormatError, HttpClientError, ScrapeError) as error:
             self._reporter.failed(self._sd.url, str(error))
         except (aiohttp.ClientError, OSError) as error:
             self._reporter.failed(self._sd.url, explain(error))
@@ -65,7 +65,7 @@ class HttpDiscovery:
             "Accept": "application/json",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self._sd.refresh / 1000:g}",
         }
-        async with self._connection.get(self._sd.url, headers) as answer:
+        async with self._connection.request("GET", self._sd.url, headers) as answer:
             if answer.status != 200:
                 raise ScrapeError(f"server returned HTTP status {answer.status} {answer.reason or ''}".rstrip())
             content_type = answer.headers.get("Content-Type", "")

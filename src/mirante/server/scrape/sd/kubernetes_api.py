@@ -17,7 +17,7 @@ import urllib3
 from kubernetes import client, config
 
 from mirante.errors import ScrapeError
-from mirante.server.scrape.connection import USER_AGENT, authorize, proxy_for
+from mirante.server.http_client.connection import USER_AGENT, authorize, proxy_for
 from mirante.server.scrape.model import KubernetesRole, KubernetesSd
 from mirante.server.scrape.sd.kubernetes_objects import Key, Object, key_of
 

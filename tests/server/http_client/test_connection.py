@@ -13,15 +13,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from mirante.errors import ScrapeError
-from mirante.server.scrape.connection import Connection, proxy_for
-from mirante.server.scrape.model import HttpClient, OAuth2, Proxy, Secret
+from mirante.errors import HttpClientError
+from mirante.server.http_client.connection import Connection, proxy_for
+from mirante.server.http_client.model import HttpClient, OAuth2, Proxy, Secret
 from tests.server.scrape.parts import Exposer, serving
 
 
 async def get(connection: Connection, url: str) -> bytes:
     """The body of an answer."""
-    async with asyncio.timeout(60), connection.get(url, {}) as answer:
+    async with asyncio.timeout(60), connection.request("GET", url, {}) as answer:
         return await answer.read()
 
 
@@ -96,7 +96,7 @@ def test_no_token_is_an_error_with_the_servers_reason() -> None:
         async with serving(Authority()) as tokens, serving(Exposer()) as nothing:
             for url, reason in ((f"http://{tokens}/", "who are you?"), (f"http://{nothing}/", "HTTP status 200")):
                 async with connected(HttpClient(oauth2=OAuth2("me", Secret("no"), url))) as connection:
-                    with pytest.raises(ScrapeError, match=rf"oauth2: no token from {url}: {reason}"):
+                    with pytest.raises(HttpClientError, match=rf"oauth2: no token from {url}: {reason}"):
                         await get(connection, "http://127.0.0.1:1/")
 
     asyncio.run(main())

@@ -20,8 +20,8 @@ import yarl
 from multidict import CIMultiDict
 
 from mirante._core.version import version
-from mirante.errors import ScrapeError
-from mirante.server.scrape.model import Authorization, HttpClient, OAuth2, Proxy, Tls
+from mirante.errors import HttpClientError
+from mirante.server.http_client.model import Authorization, HttpClient, OAuth2, Proxy, Tls
 
 USER_AGENT = f"mirante/{version()}"
 
@@ -54,11 +54,13 @@ class Connection:
             await self._tokens.close()
 
     @asynccontextmanager
-    async def get(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A GET; the body comes as it was sent, packed or not.
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Any request; the body of the answer comes as it was sent, packed or not.
 
         Raises:
-            ScrapeError: no token could be had for it.
+            HttpClientError: no token could be had for it.
             OSError: a secret's file cannot be read.
             aiohttp.ClientError: no answer.
         """
@@ -70,9 +72,11 @@ class Connection:
         elif self._http.authorization is not None:
             sent["Authorization"] = authorize(self._http.authorization)
         route = _route(self._http.proxy, url)
-        request = self._sessions.session.get(
+        request = self._sessions.session.request(
+            method,
             yarl.URL(url, encoded=True),
             headers=sent,
+            data=body,
             allow_redirects=self._http.follow_redirects,
             server_hostname=self._http.tls.server_name or None,
             proxy=route.proxy,
@@ -98,7 +102,7 @@ class TokenSource:
         """A token that is valid for some time yet.
 
         Raises:
-            ScrapeError: the token URL gives none, with its reason.
+            HttpClientError: the token URL gives none, with its reason.
         """
         if time.monotonic() >= self._expires:
             secret = self._oauth2.secret.read()
@@ -109,7 +113,7 @@ class TokenSource:
                 answer = await self._ask(None, form)
             if "access_token" not in answer:
                 reason = answer.get("error_description") or answer.get("error") or "no access_token in the answer"
-                raise ScrapeError(f"oauth2: no token from {self._oauth2.token_url}: {reason}")
+                raise HttpClientError(f"oauth2: no token from {self._oauth2.token_url}: {reason}")
             self._token = str(answer["access_token"])
             self._expires = time.monotonic() + float(answer.get("expires_in") or 0) - _TOKEN_MARGIN_SECONDS
         return self._token

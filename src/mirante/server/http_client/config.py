@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mirante.server.scrape.model import Authorization, HttpClient, OAuth2, Proxy, Secret, Tls
+from mirante.server.http_client.model import Authorization, HttpClient, OAuth2, Proxy, Secret, Tls
 from mirante.server.yaml_reader import Section, Value
 
 _VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")

@@ -1,0 +1,1 @@
+"""Tells people of alerts: routes, groups, silences, acknowledgements, escalation, delivery."""

@@ -1,0 +1,1 @@
+"""Evaluates Prometheus rules: records series, raises alerts."""

@@ -12,8 +12,10 @@ import pytest
 
 from mirante.errors import ConfigError
 from mirante.server.http_client.model import Authorization, HttpClient, OAuth2, Proxy, Secret, Tls
+from mirante.server.scrape.alerting import alertmanager_urls
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.model import (  # fmt: skip
+    AlertmanagerGroup,
     DnsSd,
     FileSd,
     HttpSd,
@@ -156,6 +158,22 @@ def test_the_examples_of_the_guide_are_good(tmp_path: Path, text: str) -> None:
     path = tmp_path / "prometheus.yml"
     path.write_text(text)
     assert read_config(path).jobs
+
+
+def test_who_evaluates_what_and_who_is_told() -> None:
+    """Rule files beside the configuration, Alertmanagers with all their settings and Prometheus's defaults."""
+    config = read_config(CORPUS / "alerting.good.yml")
+    assert (config.evaluation_interval, config.rule_query_offset) == (30_000, 10_000)
+    assert config.rule_files == (str(CORPUS / "rules/*.yml"), "/etc/rules.yml")
+    assert config.alert_relabel == (RelabelRule(regex=compile_regex("replica"), action="labeldrop"),)
+    first, second = config.alertmanagers
+    assert (first.scheme, first.path_prefix, first.timeout) == ("https", "/am", 3_000)
+    assert first.http.authorization == Authorization("Bearer", Secret(file=CORPUS / "token"))
+    assert first.alert_relabel == (RelabelRule(("severity",), regex=compile_regex("info"), action="drop"),)
+    group = TargetGroup("0", ({"__address__": "d:9093"},))
+    assert second == AlertmanagerGroup((group,), "http", "", 10_000, HttpClient(), (), ())
+    assert list(alertmanager_urls(first)) == ["https://a:9093/am/api/v2/alerts", "http://b:9093/am/api/v2/alerts"]
+    assert list(alertmanager_urls(second)) == ["http://d:9093/api/v2/alerts"]
 
 
 def test_an_empty_file_scrapes_nothing() -> None:

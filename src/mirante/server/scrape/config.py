@@ -1,4 +1,4 @@
-"""Reads ``prometheus.yml`` as it is: the ``global`` section and ``scrape_configs``, by Prometheus 3's own rules.
+"""Reads ``prometheus.yml`` as it is: ``global``, ``scrape_configs``, ``rule_files``, ``alerting``, as Prometheus does.
 
 What Prometheus knows and this version of mirante does not yet is refused by name; what Prometheus does not know is an
 unknown key. Source: prometheus.io, "Configuration".
@@ -7,13 +7,14 @@ unknown key. Source: prometheus.io, "Configuration".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
 from typing import get_args
 
 from mirante.server.http_client.config import read_http
+from mirante.server.scrape.alerting import read_alerting
 from mirante.server.scrape.model import Limits, NameValidation, PrometheusConfig, Protocol, Scheme, ScrapeJob
 from mirante.server.scrape.relabel_config import read_rules
 from mirante.server.scrape.sd_config import positive_duration, read_discoveries, read_labels
@@ -23,7 +24,7 @@ _SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 _PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 _VALIDATIONS: tuple[NameValidation, ...] = get_args(NameValidation)
 _WITH_NATIVE_HISTOGRAMS: tuple[Protocol, ...] = ("PrometheusProto", *ScrapeJob("").protocols)
-_LATER_TOP = ("rule_files", "alerting", "remote_write", "remote_read", "storage", "tracing", "otlp")
+_LATER_TOP = ("remote_write", "remote_read", "storage", "tracing", "otlp")
 _LATER = ("scrape_failure_log_file", "convert_classic_histograms_to_nhcb")
 # Settings of Prometheus's own process and of the way in which names are escaped: nothing here changes.
 _WITHOUT_EFFECT = ("keep_dropped_targets", "metric_name_escaping_scheme")
@@ -42,21 +43,32 @@ def read_config(path: Path) -> PrometheusConfig:
     defaults, config = _read_global(default) if default else (ScrapeJob(""), PrometheusConfig())
     jobs: dict[str, ScrapeJob] = {}
     top.take("scrape_configs", lambda v: _add_jobs(jobs, v, defaults, path.parent), None)
-    for pattern in top.take("scrape_config_files", lambda v: tuple(_read_patterns(v, path.parent)), ()):
+    for pattern in top.take("scrape_config_files", lambda v: _read_patterns(v, path.parent), ()):
         for file in sorted(glob(pattern, include_hidden=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
             _add_file(jobs, Path(file), defaults)
+    alertmanagers, alert_relabel = top.take("alerting", lambda v: read_alerting(v, path.parent), ((), ()))
+    config = replace(
+        config,
+        jobs=tuple(jobs.values()),
+        rule_files=top.take("rule_files", lambda v: _read_patterns(v, path.parent), ()),
+        alertmanagers=alertmanagers,
+        alert_relabel=alert_relabel,
+    )
     top.take("runtime", lambda v: v, None)  # tunes the garbage collector of a Go program
     top.refuse(*_LATER_TOP)
     top.finish()
-    return replace(config, jobs=tuple(jobs.values()))
+    return config
 
 
-def _read_patterns(value: Value, folder: Path) -> Iterator[str]:
-    for item in value.items():
-        pattern = item.text()
-        if not _FILE_PATTERN.fullmatch(pattern):
-            item.fail(f'invalid scrape config file path "{pattern}": only its last part may have a *')
-        yield str(folder / pattern)
+def _read_patterns(value: Value, folder: Path) -> tuple[str, ...]:
+    return tuple(_read_pattern(item, folder.absolute()) for item in value.items())
+
+
+def _read_pattern(value: Value, folder: Path) -> str:
+    pattern = value.text()
+    if not pattern or not _FILE_PATTERN.fullmatch(pattern):
+        value.fail(f'invalid file path "{pattern}": only its last part may have a *')
+    return str(folder / pattern)
 
 
 def _add_file(jobs: dict[str, ScrapeJob], path: Path, defaults: ScrapeJob) -> None:
@@ -82,10 +94,11 @@ def _read_global(section: Section) -> tuple[ScrapeJob, PrometheusConfig]:
             limits=_read_limits(section, Limits()),
         ),
     )
-    section.take("rule_query_offset", Value.duration, 0)
+    offset = section.take("rule_query_offset", Value.duration, 0)
     section.refuse("query_log_file")
     section.finish()
-    return defaults, PrometheusConfig(external_labels=external, evaluation_interval=evaluation)
+    config = PrometheusConfig(external_labels=external, evaluation_interval=evaluation, rule_query_offset=offset)
+    return defaults, config
 
 
 def _add_jobs(jobs: dict[str, ScrapeJob], value: Value, defaults: ScrapeJob, folder: Path) -> None:

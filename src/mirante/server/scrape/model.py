@@ -167,18 +167,47 @@ class ScrapeJob:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertmanagerGroup:
+    """One entry of ``alertmanagers``: Alertmanagers that are told of every alert.
+
+    Attributes:
+        groups: its ``static_configs``.
+        path_prefix: stands before the path of the API.
+        timeout: of one request.
+        relabel: decides which of the targets are told.
+        alert_relabel: changes the labels of alerts for these Alertmanagers, after the rules for all of them.
+    """
+
+    groups: tuple[TargetGroup, ...] = ()
+    scheme: Scheme = "http"
+    path_prefix: str = ""
+    timeout: int = 10_000
+    http: HttpClient = PLAIN
+    relabel: tuple[RelabelRule, ...] = ()
+    alert_relabel: tuple[RelabelRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PrometheusConfig:
     """What mirante takes from a ``prometheus.yml``.
 
     Attributes:
         jobs: the ``scrape_configs``.
         external_labels: for what leaves this server; nothing stored has them.
-        evaluation_interval: for rules, in milliseconds.
+        evaluation_interval: for rules.
+        rule_query_offset: how far before the present rules look, unless their group says otherwise.
+        rule_files: absolute patterns of rule files.
+        alertmanagers: who is told of alerts.
+        alert_relabel: changes or drops alerts on their way to any Alertmanager.
     """
 
     jobs: tuple[ScrapeJob, ...] = ()
     external_labels: Mapping[str, str] = field(default_factory=dict)
     evaluation_interval: int = 60_000
+    rule_query_offset: int = 0
+    rule_files: tuple[str, ...] = ()
+    alertmanagers: tuple[AlertmanagerGroup, ...] = ()
+    alert_relabel: tuple[RelabelRule, ...] = ()
 
     def with_builtin(self, *jobs: ScrapeJob) -> PrometheusConfig:
         """The same with the server's own jobs before it; a job of the file takes the place of its namesake."""

@@ -46,7 +46,7 @@ _OTHERS = (
 def read_discoveries(section: Section, folder: Path) -> tuple[Sd, ...]:
     """Take every discovery of a job; relative paths start at ``folder``."""
     found: list[Sd] = []
-    groups = section.take("static_configs", _read_static, ())
+    groups = section.take("static_configs", read_static, ())
     if groups:
         found.append(StaticSd(groups))
     readers: Mapping[str, Callable[[Value, Path], Sd]] = {
@@ -97,7 +97,8 @@ def check_address(address: str) -> None:
         raise ValueError(f'"{address}" is not a valid hostname; write host:port, and the path as metrics_path')
 
 
-def _read_static(value: Value) -> tuple[TargetGroup, ...]:
+def read_static(value: Value) -> tuple[TargetGroup, ...]:
+    """The target groups of ``static_configs``."""
     return tuple(read_group(item, str(i), _read_address) for i, item in enumerate(value.items()))
 
 

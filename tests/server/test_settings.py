@@ -8,6 +8,7 @@ import pytest
 
 from mirante.config import resolve
 from mirante.errors import ConfigError
+from mirante.server.keeping import flags_of
 from mirante.server.settings import PatternRetention, ServerSettings
 
 
@@ -95,3 +96,36 @@ def test_what_cannot_be_kept(key: str, value: object, words: str) -> None:
 def test_the_reserve_of_the_disk(text: str) -> None:
     """A share, a size, or our choice."""
     assert resolve(ServerSettings, code={"min_free_disk": text}, environ={}).min_free_disk == text
+
+
+def test_alerts_can_be_routed_by_the_variables_that_users_of_prometheus_stacks_set() -> None:
+    """``ALERT_SLACK_WEBHOOK`` and ``ALERTMANAGER_URL``; the webhook is a secret and stands in no ``repr``."""
+    environ = {
+        "ALERT_SLACK_WEBHOOK": "https://hooks.slack.com/services/T/B/x",
+        "ALERTMANAGER_URL": "http://127.0.0.1:9093/, http://127.0.0.1:9094",
+        "MIRANTE_WEB_EXTERNAL_URL": "https://mirante.example.org/",
+        "MIRANTE_ALERTING_EMAIL": "ops@example.org,dev@example.org",
+    }
+    got = resolve(ServerSettings, environ=environ)
+    assert got.alertmanager == ("http://127.0.0.1:9093", "http://127.0.0.1:9094")
+    assert got.web_external_url == "https://mirante.example.org"
+    assert got.alerting.slack_webhook == "https://hooks.slack.com/services/T/B/x"
+    assert got.alerting.email == "ops@example.org, dev@example.org"
+    assert "hooks.slack.com" not in repr(got)
+    assert flags_of(got)["alerting-slack-webhook"] == "<secret>"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("alerting.slack_webhook", "ftp://hooks.slack.com/secret"),
+        ("alerting.email", "nobody"),
+        ("alertmanager", "127.0.0.1:9093"),
+        ("web_external_url", "mirante.example.org"),
+    ],
+)
+def test_a_route_that_cannot_be_is_refused_without_its_secret(key: str, value: str) -> None:
+    """The error names the key; what is secret is not repeated."""
+    with pytest.raises(ConfigError, match=key) as caught:
+        resolve(ServerSettings, code={key: value}, environ={})
+    assert "secret" not in str(caught.value).replace("<secret>", "")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from starlette.routing import BaseRoute
 
-from mirante.config import entries, resolve
+from mirante.config import SECRET, entries, resolve
 from mirante.errors import StoreError
 from mirante.metrics import Registry
 from mirante.server.api.admin import AdminApi
@@ -148,7 +148,7 @@ class Keeping:
 def extra_files(settings: ServerSettings) -> list[Path]:
     """The configuration: every file that a setting names, and what the user wants in backups besides."""
     more = [Path(text).expanduser() for text in settings.backup.files.split(":") if text]
-    named = (settings.prometheus_config,)
+    named = (settings.prometheus_config, settings.alertmanager_config)
     return [path for path in (*named, *more) if path is not None]
 
 
@@ -159,7 +159,8 @@ def flags_of(settings: ServerSettings) -> dict[str, str]:
         value: Any = settings
         for name in row.key.split("."):
             value = getattr(value, name)
-        found[row.flag.removeprefix("--")] = str(value).lower() if isinstance(value, bool) else str(value)
+        shown = SECRET if row.secret and value else str(value)
+        found[row.flag.removeprefix("--")] = shown.lower() if isinstance(value, bool) else shown
     return found
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from mirante.config import EnvName, one_of, seconds, setting, whole
+from mirante.config import EnvName, email, one_of, seconds, setting, webhook, whole
 from mirante.formats.size import parse_size
 
 
@@ -207,6 +208,32 @@ class OtlpSettings:
         return tuple(filter(None, self.promote_resource_attributes.split(",")))
 
 
+def _http_url(text: str) -> str:
+    url = urlsplit(text.strip())
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ValueError("expected a URL that begins with http:// or https://")
+    return text.strip().rstrip("/")
+
+
+def _http_urls(value: object) -> tuple[str, ...]:
+    texts = value if isinstance(value, list | tuple) else str(value).replace(",", " ").split()
+    return tuple(_http_url(str(text)) for text in texts)
+
+
+def _external_url(value: object) -> str:
+    return _http_url(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingSettings:
+    """Who is told of alerts while there is no `alertmanager.yml`."""
+
+    slack_webhook: str = setting(
+        "", "Slack webhook that is told.", env=("ALERT_SLACK_WEBHOOK",), parse=webhook, secret=True
+    )
+    email: str = setting("", "E-mail addresses that are told, separated by commas.", parse=email)
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Everything that ``mirante serve`` can be told."""
@@ -215,6 +242,19 @@ class ServerSettings:
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: int = setting(8503, "TCP port of the page and of every HTTP API.", parse=_port)
     prometheus_config: Path | None = setting(None, "A prometheus.yml whose scrape_configs are scraped.")
+    alertmanager_config: Path | None = setting(None, "An alertmanager.yml that says who is told of alerts, and how.")
+    alertmanager: tuple[str, ...] = setting(
+        (),
+        "URLs of Alertmanagers that get our alerts, separated by commas or blanks.",
+        env=("ALERTMANAGER_URL",),
+        parse=_http_urls,
+    )
+    web_external_url: str = setting(
+        "",
+        "Address under which people reach this server, for links in notifications; made from the address that it "
+        "listens on when not given.",
+        parse=_external_url,
+    )
     host_metrics: bool = setting(True, "Collect the metrics of this machine and of the server itself.")
     log_level: str = setting("info", "Least severe log lines to print: debug, info, warning or error.", parse=_level)
     auth: str = setting(
@@ -239,6 +279,7 @@ class ServerSettings:
         parse=_reserve,
     )
     retention: RetentionSettings = RetentionSettings()
+    alerting: AlertingSettings = AlertingSettings()
     backup: BackupSettings = BackupSettings()
     otlp: OtlpSettings = OtlpSettings()
     limits: LimitSettings = LimitSettings()

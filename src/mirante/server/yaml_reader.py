@@ -199,11 +199,25 @@ def read_yaml_value(path: Path) -> Value:
     """
     source = str(path)
     try:
-        node = _compose(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"), source)
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}", source=source) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: is not UTF-8 text: {error}", source=source) from None
+
+
+def parse_yaml(text: str, source: str) -> Value:
+    """What a text holds, whatever it is; null when it is empty.
+
+    Raises:
+        ConfigError: it is not YAML.
+
+    Example:
+        >>> parse_yaml("a: 1m", "code").section().take("a", Value.duration, 0)
+        60000
+    """
+    try:
+        node = _compose(text)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{source}{line}: is not YAML: {error.problem}", source=source) from None

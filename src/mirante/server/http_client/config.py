@@ -38,7 +38,7 @@ def read_http(section: Section, folder: Path) -> HttpClient:
     return HttpClient(
         authorization=found[0] if found else None,
         oauth2=oauth2,
-        tls=section.take("tls_config", lambda v: _read_tls(v, folder), Tls()),
+        tls=section.take("tls_config", lambda v: read_tls(v, folder), Tls()),
         proxy=_read_proxy(section),
         follow_redirects=section.take("follow_redirects", Value.flag, True),
         headers=section.take("http_headers", lambda v: tuple(_read_headers(v, folder)), ()),
@@ -56,7 +56,7 @@ def read_url(value: Value) -> str:
 def _read_basic(value: Value, folder: Path) -> Authorization:
     section = value.section()
     username = section.take("username", Value.text, "")
-    secret = _read_secret(section, "password", "password_file", folder)
+    secret = read_secret(section, "password", "password_file", folder)
     section.refuse("username_file", "username_ref")
     section.finish()
     return Authorization("Basic", secret, username)
@@ -67,7 +67,7 @@ def _read_authorization(value: Value, folder: Path) -> Authorization:
     kind = section.take("type", lambda v: v.text().strip(), "Bearer")
     if kind.lower() == "basic":
         value.fail('authorization type cannot be set to "basic", use basic_auth instead')
-    secret = _read_secret(section, "credentials", "credentials_file", folder)
+    secret = read_secret(section, "credentials", "credentials_file", folder)
     section.finish()
     return Authorization(kind, secret)
 
@@ -85,11 +85,11 @@ def _read_oauth2(value: Value, folder: Path) -> OAuth2:
     section = value.section()
     found = OAuth2(
         client_id=section.take("client_id", Value.text, ""),
-        secret=_read_secret(section, "client_secret", "client_secret_file", folder),
+        secret=read_secret(section, "client_secret", "client_secret_file", folder),
         token_url=section.take("token_url", read_url, ""),
         scopes=section.take("scopes", Value.texts, ()),
         params=section.take("endpoint_params", lambda v: tuple((k, t.text()) for k, t in v.section().rest()), ()),
-        tls=section.take("tls_config", lambda v: _read_tls(v, folder), Tls()),
+        tls=section.take("tls_config", lambda v: read_tls(v, folder), Tls()),
         proxy=_read_proxy(section),
     )
     section.finish()
@@ -132,7 +132,8 @@ def _read_headers(value: Value, folder: Path) -> Iterator[tuple[str, Secret]]:
         section.finish()
 
 
-def _read_secret(section: Section, text_key: str, file_key: str, folder: Path) -> Secret:
+def read_secret(section: Section, text_key: str, file_key: str, folder: Path) -> Secret:
+    """Take a secret given as text or as the path of a file, not both; the empty one where it is not given."""
     text = section.take(text_key, Value.text, "")
     file = section.take(file_key, lambda v: folder / v.text(), None)
     if text and file:
@@ -141,7 +142,8 @@ def _read_secret(section: Section, text_key: str, file_key: str, folder: Path) -
     return Secret(text, file)
 
 
-def _read_tls(value: Value, folder: Path) -> Tls:
+def read_tls(value: Value, folder: Path) -> Tls:
+    """Whom to trust and what to show; relative paths start at ``folder``."""
     section = value.section()
 
     def path(key: str) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,6 +15,29 @@ from mirante.server.promql.matchers import matches
 from mirante.server.store.api import Grid, Labels, Matcher, QueryBudget, SampleBlock, SeriesSet
 
 
+class _Held:
+    """The samples of one series, in order of time."""
+
+    __slots__ = ("labels", "times", "values")
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels, self.times, self.values = labels, list[int](), list[float]()
+
+    def add(self, moment: int, value: float) -> None:
+        at = bisect_left(self.times, moment)
+        if at == len(self.times) or self.times[at] != moment:
+            self.times.insert(at, moment)
+            self.values.insert(at, value)
+        # A number beats NaN: comparing with NaN is always false.
+        elif math.isnan(self.values[at]) or value > self.values[at]:
+            self.values[at] = value
+
+    def within(self, start: int, end: int) -> bool:
+        """Whether there is a sample from start to end, both included."""
+        at = bisect_left(self.times, start)
+        return at < len(self.times) and self.times[at] <= end
+
+
 class MemoryReader:
     """A MetricReader over samples given to ``add``. It computes nothing itself: ``grid`` always says None.
 
@@ -22,39 +46,39 @@ class MemoryReader:
     """
 
     def __init__(self) -> None:
-        self._samples: dict[frozenset[tuple[str, str]], dict[int, float]] = {}
+        self._samples: dict[frozenset[tuple[str, str]], _Held] = {}
         self.reads: list[tuple[object, ...]] = []
 
     def add(self, labels: Labels, points: Iterable[tuple[int, float]]) -> None:
         """Add samples (milliseconds, value) of a series; of two at one time the greatest value stays."""
-        held = self._samples.setdefault(frozenset((n, v) for n, v in labels.items() if v), {})
+        key = frozenset((n, v) for n, v in labels.items() if v)
+        held = self._samples.get(key)
+        if held is None:
+            held = self._samples[key] = _Held(dict(key))
         for moment, value in points:
-            before = held.get(moment)
-            # A number beats NaN: comparing with NaN is always false.
-            held[moment] = value if before is None or math.isnan(before) or value > before else before
+            held.add(moment, value)
 
     def series(self, matchers: Sequence[Matcher], start: int, end: int, budget: QueryBudget) -> SeriesSet:
         """See MetricReader."""
         _check(budget)
         self.reads.append(("series", tuple(matchers)))
         found = [
-            key
-            for key, samples in self._samples.items()
-            if matches(dict(key), matchers) and any(start <= moment <= end for moment in samples)
+            (number, held.labels)
+            for number, held in enumerate(self._samples.values())
+            if held.within(start, end) and matches(held.labels, matchers)
         ]
-        index = {key: number for number, key in enumerate(self._samples)}
-        return SeriesSet(np.array([index[key] for key in found], dtype=np.uint64), [dict(key) for key in found])
+        return SeriesSet(np.array([number for number, _ in found], dtype=np.uint64), [labels for _, labels in found])
 
     def samples(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> SampleBlock:
         """See MetricReader."""
         _check(budget)
         self.reads.append(("samples", len(found), after, until))
-        offsets, times, values = [0], [], []
+        offsets, times, values = [0], list[int](), list[float]()
         for labels in found.labels:
-            for moment, value in sorted(self._samples[frozenset(labels.items())].items()):
-                if after < moment <= until:
-                    times.append(moment)
-                    values.append(value)
+            held = self._samples[frozenset(labels.items())]
+            first, last = bisect_right(held.times, after), bisect_right(held.times, until)
+            times += held.times[first:last]
+            values += held.values[first:last]
             offsets.append(len(times))
         return SampleBlock(np.array(offsets), np.array(times, dtype=np.int64), np.array(values, dtype=np.float64))
 

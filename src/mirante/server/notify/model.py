@@ -6,40 +6,53 @@ What Alertmanager does not know stands in keys of its own: ``escalation`` of a r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from mirante.server.http_client.model import PLAIN, HttpClient
 
 MatchType = Literal["=", "!=", "=~", "!~"]
+_RESERVED = frozenset("{}!=~,\\\"'` \t\r\n")
+
+
+class Pattern(Protocol):
+    """What a regular expression has to be able to do; ``notify.regex`` has it in RE2's notation."""
+
+    def fullmatch(self, text: str, /) -> object:
+        """Something true when the whole text matches."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on a label; a label that is not there counts as empty.
+    """One condition on a label; a label that is not there counts as empty. ``notify.matchers`` makes them.
 
     Attributes:
-        regex: for ``=~`` and ``!~`` the whole value must match it (RE2's notation).
+        regex: for ``=~`` and ``!~`` the whole value must match it.
     """
 
     name: str
     type: MatchType
     value: str
-    regex: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
+    regex: Pattern | None = field(default=None, compare=False, repr=False)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether the condition holds."""
         value = labels.get(self.name, "")
-        found = value == self.value if self.regex is None else self.regex.fullmatch(value) is not None
+        found = value == self.value if self.regex is None else bool(self.regex.fullmatch(value))
         return found is not self.type.startswith("!")
 
     def __str__(self) -> str:
-        escaped = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.type}"{escaped}"'
+        name = self.name if _RESERVED.isdisjoint(self.name) else _quoted(self.name)
+        return f"{name}{self.type}{_quoted(self.value)}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +244,9 @@ class NotifyConfig:
         runbooks: automatic ones.
         allowed_commands: absolute paths of programs that runbooks may run.
         storm_limit: most notifications a minute of the whole server; what is held back is told. 0 for any.
-        text: the file with its secrets hidden, as ``/api/v2/status`` shows it.
+        text: the file with its secrets hidden.
+        alertmanager_text: the same without the keys that Alertmanager does not know, as ``/api/v2/status`` shows it to
+            ``amtool``.
         source: path of the file, or the empty string for the built-in default.
     """
 
@@ -248,4 +263,5 @@ class NotifyConfig:
     allowed_commands: tuple[str, ...] = ()
     storm_limit: int = 0
     text: str = ""
+    alertmanager_text: str = ""
     source: str = ""

@@ -14,15 +14,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mirante import collectors, correlation, errors, exporters, health, integrations, logging, metrics, tracing
+    from mirante import (
+        alerts,
+        collectors,
+        config,
+        correlation,
+        errors,
+        exporters,
+        health,
+        integrations,
+        logging,
+        metrics,
+        tracing,
+    )
     from mirante.configure import configure, disable, flush, shutdown
     from mirante.integrations.report import report
 
     __version__: str
 
 __all__ = [
-    "__version__", "collectors", "configure", "correlation", "disable", "errors", "exporters", "flush", "health",
-    "integrations", "logging", "metrics", "report", "shutdown", "tracing",
+    "__version__", "alerts", "collectors", "config", "configure", "correlation", "disable", "errors", "exporters",
+    "flush", "health", "integrations", "logging", "metrics", "report", "shutdown", "tracing",
 ]  # fmt: skip
 
 _FUNCTIONS = {

@@ -6,6 +6,7 @@ The tree::
     ├── DeclarationError (ValueError)   an instrument, label or alert that breaks the data model's rules
     │   └── DuplicateMetricError        the same name declared with another shape
     ├── ConfigError (ValueError)        a setting or a configuration file that cannot be used
+    ├── TemplateError (ValueError)      a template that cannot be parsed or rendered
     ├── FormatError (ValueError)        bytes or text that are not what they claim to be
     ├── BadRequestError (ValueError)    a request parameter that cannot be used
     ├── QueryError                      a query that cannot be answered
@@ -21,6 +22,7 @@ The tree::
     ├── ScrapeError                     a target could not be scraped
     ├── HttpClientError                 a request of the server's own could not be made
     ├── CheckFailedError                a ready-made health check found a component ill
+    ├── SilenceError (ValueError)       a silence that cannot be kept or changed as asked
     ├── ListenError                     an address cannot be listened on
     └── AccessError                     tokens cannot be read, made or revoked
 """
@@ -64,6 +66,22 @@ class ConfigError(MiranteError, ValueError):
         super().__init__(message)
         self.key = key
         self.source = source
+
+
+class TemplateError(MiranteError, ValueError):
+    """A template that cannot be parsed or rendered; the message says where and why.
+
+    Attributes:
+        name: of the template's source: a file, or whatever was rendered.
+        line: in that source, from 1 on; 0 when it is no place's fault.
+        column: in that line, from 1 on; 0 likewise.
+    """
+
+    def __init__(self, message: str, *, name: str = "", line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.name = name
+        self.line = line
+        self.column = column
 
 
 class FormatError(MiranteError, ValueError):
@@ -142,6 +160,18 @@ class HttpClientError(MiranteError):
 
 class CheckFailedError(MiranteError):
     """A ready-made health check found a component ill; the message says what it saw."""
+
+
+class SilenceError(MiranteError, ValueError):
+    """A silence cannot be kept or changed as asked.
+
+    Attributes:
+        missing: there is none of that id.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class ListenError(MiranteError):

@@ -1,0 +1,285 @@
+"""Sends what waits in the outbox: several at once, those of one group in order, again until they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.model import MetricFamily
+from mirante.errors import ConfigError, DeliveryError
+from mirante.server.http_client.model import HttpClient
+from mirante.server.notify import runbook
+from mirante.server.notify.channels import SENDERS, Message, Renderer
+from mirante.server.notify.channels.caller import Caller
+from mirante.server.notify.delivery_metrics import DeliveryMetrics
+from mirante.server.notify.model import Integration, NotifyConfig
+from mirante.server.notify.notification import Attempt, Notification, Outbox
+
+log = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[object]]
+Outcome = Literal["sent", "later", "refused", "expired"]
+
+AT_ONCE = 16
+"""Most notifications that are under way at a time."""
+GIVE_UP_MS = 24 * 3_600_000
+"""After this long a notification is news no more."""
+ATTEMPT_SECONDS = 30.0
+"""How long one attempt may take, unless the integration has a ``timeout`` of its own."""
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _FACTOR = 0.5, 60.0, 1.5
+_LONGEST_ASKED_SECONDS = 3600.0  # whoever says "Retry-After: a week" is asked again sooner
+_LOOK_SECONDS = 1.0  # while some are under way: how soon another one that falls due is seen
+_GRACE_SECONDS = 5.0  # for those under way when the server stops
+
+Destination = tuple[str, str, int]
+"""Receiver, kind and index of an integration."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDelivery:
+    """A configuration with everything built that can fail."""
+
+    config: NotifyConfig
+    renderer: Renderer
+    callers: Mapping[Destination, tuple[HttpClient, Caller]]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of a notification that did not arrive yet."""
+
+    attempts: int = 0
+    done: set[str] = field(default_factory=set)
+
+
+class Delivery:
+    """Sends notifications and settles them.
+
+    All methods are called in one event loop, ``collect`` from any thread.
+
+    Args:
+        outbox: where they wait.
+        prepared: from ``prepare``: how they are sent.
+        clock: the time.
+        sleep: waits for a number of seconds.
+        chance: a number from 0 to 1, for waits that are not all the same.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        prepared: PreparedDelivery,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        sleep: Sleep = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._outbox, self._in_force = outbox, prepared
+        self._clock, self._sleep, self._chance = clock, sleep, chance
+        self._wake = asyncio.Event()
+        self._under_way: dict[tuple[object, ...], asyncio.Task[None]] = {}
+        self._progress: dict[str, _Progress] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._metrics = DeliveryMetrics()
+        self._metrics.declare(kind for _, kind, _ in prepared.callers)
+
+    @staticmethod
+    def prepare(config: NotifyConfig, renderer: Renderer, before: PreparedDelivery | None = None) -> PreparedDelivery:
+        """Build what a configuration needs; connections of integrations that stay as they are are kept.
+
+        Raises:
+            ConfigError: an ``http_config`` names files that cannot be used.
+        """
+        known = before.callers if before else {}
+        callers: dict[Destination, tuple[HttpClient, Caller]] = {}
+        for destination, http in _destinations(config):
+            kept = known.get(destination)
+            try:
+                callers[destination] = kept if kept is not None and kept[0] == http else (http, Caller(http))
+            except OSError as error:
+                receiver, kind, index = destination
+                raise ConfigError(
+                    f'tls_config of {kind}_configs[{index}] of receiver "{receiver}" cannot be used: {error}',
+                    source=config.source or None,
+                ) from error
+        return PreparedDelivery(config, renderer, callers)
+
+    async def commit(self, prepared: PreparedDelivery) -> None:
+        """Send by another configuration from now on; what is under way goes on as it began."""
+        before, self._in_force = self._in_force, prepared
+        self._metrics.declare(kind for _, kind, _ in prepared.callers)
+        kept = {id(caller) for _, caller in prepared.callers.values()}
+        for _, caller in before.callers.values():
+            if id(caller) not in kept:
+                await caller.close()
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        """Say that the outbox has something new."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Stop; what is under way has a few seconds, and what did not arrive by then waits for the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        tasks = list(self._under_way.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for _, caller in self._in_force.callers.values():
+            await caller.close()
+
+    def collect(self) -> Iterable[MetricFamily]:
+        """What was sent, what failed and why, and how long it took."""
+        return self._metrics.collect()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                wait = self._begin()
+            except Exception:  # an outbox that fails now may do its work later
+                log.exception("The outbox cannot be read; it is tried again in %g s", _LOOK_SECONDS)
+                wait = _LOOK_SECONDS
+            await self._rest(wait)
+
+    def _begin(self) -> float | None:
+        """Send what is due, and give the seconds until the next look; None for when something happens."""
+        now = self._now()
+        for notification in self._outbox.waiting(now):
+            if len(self._under_way) >= AT_ONCE:
+                return None  # the first one that ends wakes
+            key = _place(notification)
+            if key not in self._under_way:
+                task = asyncio.get_running_loop().create_task(self._attempt(notification))
+                self._under_way[key] = task
+                task.add_done_callback(lambda _, key=key: self._ended(key))  # type: ignore[misc]
+        due = self._outbox.next_at()
+        if due is None:
+            return None
+        # One that is under way is still due; who else falls due meanwhile cannot be told from next_at.
+        return max((due - now) / 1000, _LOOK_SECONDS if self._under_way else 0.0)
+
+    def _ended(self, key: tuple[object, ...]) -> None:
+        del self._under_way[key]
+        self._wake.set()
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Wait until it is time or something happens."""
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._wake.wait())]
+        if seconds is not None:
+            waits.append(asyncio.ensure_future(self._sleep(seconds)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _attempt(self, notification: Notification) -> None:
+        """Try once, and write down how it went."""
+        progress = self._progress.setdefault(notification.id, _Progress())
+        began, failure = self._clock.monotonic(), None
+        try:
+            said = await self._send(notification, progress)
+        except DeliveryError as error:
+            said, failure = str(error), error
+        except Exception as error:  # a fault of ours must not repeat for ever, nor stop the others
+            log.exception("A notification to %s cannot be made", notification.receiver)
+            said = f"internal error: {type(error).__name__}: {error}"
+            failure = DeliveryError(said, permanent=True)
+        progress.attempts += 1
+        now = self._now()
+        retry_at = self._retry_at(notification, progress, failure, now)
+        outcome = _outcome(failure, retry_at)
+        if outcome == "expired":
+            said = f"given up after {GIVE_UP_MS // 3_600_000} h: {said}"
+        self._outbox.attempted(notification, Attempt(now, said, ok=failure is None), retry_at)
+        if retry_at is None:
+            del self._progress[notification.id]
+        self._metrics.attempted(notification, outcome, self._clock.monotonic() - began, failure)
+        if failure is not None:
+            _report(notification, outcome, said)
+
+    async def _send(self, notification: Notification, progress: _Progress) -> str:
+        prepared = self._in_force
+        found = prepared.callers.get((notification.receiver, notification.kind, notification.index))
+        if found is None:
+            raise DeliveryError(
+                f'receiver "{notification.receiver}" has no {notification.kind} number {notification.index} any more',
+                permanent=True,
+            )
+        integration = _integration(prepared.config, notification)
+        seconds = float(integration.options.get("timeout") or 0) / 1000 or ATTEMPT_SECONDS
+        message = Message(notification, integration, prepared.renderer, self._now(), progress.done)
+        if notification.kind == "runbook":
+            book = next(one for one in prepared.config.runbooks if one.name == notification.receiver)
+            return await runbook.run(book, message, prepared.config.allowed_commands, found[1])
+        try:
+            async with asyncio.timeout(seconds):
+                return await SENDERS[notification.kind](message, found[1])
+        except TimeoutError as error:
+            raise DeliveryError(f"no answer within {seconds:g} s") from error
+
+    def _retry_at(
+        self, notification: Notification, progress: _Progress, failure: DeliveryError | None, now: int
+    ) -> int | None:
+        if failure is None or failure.permanent or now - notification.created_at >= GIVE_UP_MS:
+            return None
+        # The exponent is bounded as the wait is; after so many attempts the power would be no float any more.
+        wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * _FACTOR ** min(progress.attempts - 1, 20))
+        wait *= 0.5 + self._chance()  # receivers that were down are not asked by everybody at one moment
+        asked = min(failure.retry_after or 0.0, _LONGEST_ASKED_SECONDS)
+        return now + round(1000 * max(wait, asked))
+
+    def _now(self) -> int:
+        return self._clock.time_ns() // 1_000_000
+
+
+def _destinations(config: NotifyConfig) -> Iterable[tuple[Destination, HttpClient]]:
+    for receiver in config.receivers.values():
+        for integration in receiver.integrations:
+            yield (receiver.name, integration.kind, integration.index), integration.http
+    for book in config.runbooks:
+        yield (book.name, "runbook", 0), book.http
+
+
+def _integration(config: NotifyConfig, notification: Notification) -> Integration:
+    if notification.kind == "runbook":
+        return Integration("runbook", 0, {})
+    place = notification.kind, notification.index
+    integrations = config.receivers[notification.receiver].integrations
+    return next(one for one in integrations if (one.kind, one.index) == place)
+
+
+def _place(notification: Notification) -> tuple[object, ...]:
+    """Those of one place are sent in their order."""
+    return notification.receiver, notification.kind, notification.index, notification.group_key
+
+
+def _outcome(failure: DeliveryError | None, retry_at: int | None) -> Outcome:
+    if failure is None:
+        return "sent"
+    if retry_at is not None:
+        return "later"
+    return "refused" if failure.permanent else "expired"
+
+
+def _report(notification: Notification, outcome: Outcome, said: str) -> None:
+    place = f"{notification.kind} of {notification.receiver}"
+    if outcome == "later":
+        log.warning("A notification to %s did not arrive and is tried again: %s", place, said)
+    else:
+        log.error("A notification to %s did not arrive and is given up: %s", place, said)

@@ -23,6 +23,7 @@ L = TypeVar("L", bound=str)
 
 _TRUE, _FALSE = {"true", "yes", "on", "y"}, {"false", "no", "off", "n"}
 _SIZE = re.compile(r"(\d+)([KMGTPE]?)(?:i?B)?", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NULL = "tag:yaml.org,2002:null"
 _DEEPEST, _MOST_DIGITS = 100, 18
 
@@ -56,7 +57,10 @@ class Value:
         """The value as text; any scalar will do, as ``job_name: 7`` is meant as text."""
         if not isinstance(self.node, yaml.ScalarNode):
             self.fail("expected text")
-        return str(self.node.value)
+        text = str(self.node.value)
+        if not text.isascii() and _SURROGATE.search(text):
+            self.fail("is not valid Unicode: it has half of a surrogate pair")
+        return text
 
     def flag(self) -> bool:
         """The value as a truth value."""
@@ -161,6 +165,10 @@ class Section:
         self._known.append(key)
         value = self._left.pop(key, None)
         return default if value is None or value.node.tag == _NULL else read(value)
+
+    def gives(self, key: str) -> bool:
+        """Whether the key stands there and was not taken yet, be it null."""
+        return key in self._left
 
     def rest(self) -> Iterator[tuple[str, Value]]:
         """Every key that was not taken: for mappings whose keys are the user's own."""

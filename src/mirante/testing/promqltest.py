@@ -19,19 +19,15 @@ from mirante.errors import BadQueryError, MiranteError, QueryError
 from mirante.server.promql.engine import Engine, Result
 from mirante.server.promql.matrix import NAME
 from mirante.server.promql.parse import parse, unquote
-from mirante.server.promql.plan import Selector
-from mirante.server.store.api import STALE_NAN_BITS, Labels, Matcher, MetricReader, QueryBudget, SeriesSet
+from mirante.server.store.api import Labels, Matcher, MetricReader, QueryBudget, SeriesSet
 from mirante.testing.memory_store import MemoryReader
+from mirante.testing.series_notation import UNSUPPORTED, Point, read_series
 
 TOLERANCE = 1e-6
 """Relative difference that two equal values may have (Prometheus: ``defaultEpsilon``)."""
 
-STALE = float(np.array([STALE_NAN_BITS], dtype=np.uint64).view(np.float64)[0])
-UNSUPPORTED = "native histogram"
 _DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
-Point = float | str | None
-"""A value, UNSUPPORTED (a native histogram, a start timestamp), or no sample."""
 
 
 class ScriptError(MiranteError, ValueError):
@@ -391,77 +387,10 @@ def _body(command: Command, line: str) -> None:
 
 
 def _series(line: str) -> tuple[Labels, list[Point]]:
-    """A series and its points: ``name{label="value"} points``."""
-    end = _selector_end(line)
-    text, points = line[:end].strip(), line[end:]
-    if points.startswith("@st") or text.endswith("@st"):
-        text, points = text.removesuffix("@st"), "{{start timestamps}}"
-    if text in {"", "{}"}:
-        return {}, read_points(points)
-    node = parse(text)
-    if not isinstance(node, Selector) or any(matcher.op != "=" for matcher in node.matchers):
-        raise ScriptError("that is no series")
-    return {matcher.name: matcher.value for matcher in node.matchers if matcher.value}, read_points(points)
-
-
-def _selector_end(line: str) -> int:
-    """Where the series ends and its points begin."""
-    match = re.match(r"[^\s{]*\s*(?=\{(?!\{))", line)
-    if match is None:
-        return len(line.split(maxsplit=1)[0])
-    quoted = ""
-    for index in range(match.end(), len(line)):
-        char = line[index]
-        if quoted:
-            if char == quoted and line[index - 1] != "\\":
-                quoted = ""
-        elif char in "\"'`":
-            quoted = char
-        elif char == "}":
-            return index + 1
-    raise ScriptError("the braces are not closed")
-
-
-_POINT = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
-_REPEATED = re.compile(r"(?P<first>.+?)(?:(?P<sign>[+-])(?P<by>[^+-].*|[+-]?[\d.].*?))?x(?P<times>\d+)")
-
-
-def read_points(text: str) -> list[Point]:
-    """The points of the expanding notation.
-
-    Example:
-        >>> read_points("1 2+3x2 _x2 NaN")
-        [1.0, 2.0, 5.0, 8.0, None, None, nan]
-    """
-    points: list[Point] = []
-    for word in _POINT.findall(text):
-        times = re.search(r"x(\d+)$", word)
-        if word.startswith("{{"):
-            points += [UNSUPPORTED] * (int(times[1]) + 1 if times else 1)
-        elif word.startswith("_"):
-            points += [None] * (int(times[1]) if times else 1)
-        elif word == "stale":
-            points.append(STALE)
-        elif (plain := _number(word)) is not None:
-            points.append(plain)
-        else:
-            points += _expanded(word)
-    return points
-
-
-def _expanded(token: str) -> list[float]:
-    match = re.fullmatch(
-        r"([+-]?(?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN))(?:([+-])((?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN)))?x(\d+)", token
-    )
-    if match is None:
-        raise ScriptError(f"{token!r} is no point")
-    first, by = float(match[1]), float(match[3] or 0)
-    step = -by if match[2] == "-" else by
-    # One after the other, as Prometheus adds them.
-    values = [first]
-    for _ in range(int(match[4])):
-        values.append(values[-1] + step)
-    return values
+    """A series and its points; those with start timestamps are not supported."""
+    series, marked, _ = line.partition("@st")
+    labels, points = read_series(series)
+    return labels, [UNSUPPORTED] if marked else points
 
 
 def _number(text: str) -> float | None:

@@ -24,7 +24,7 @@ from mirante.server.store.migrations import migrate
 from mirante.server.store.reader import StoreReader
 from mirante.server.store.samples import read_samples
 from mirante.testing.memory_store import MemoryReader
-from mirante.testing.promqltest import STALE
+from mirante.testing.series_notation import STALE
 from tests.server.promql.queries import budget
 
 pytestmark = pytest.mark.slow

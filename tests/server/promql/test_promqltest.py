@@ -11,16 +11,8 @@ from mirante.errors import BadQueryError, QueryCanceledError, QueryTimeoutError
 from mirante.server.promql.matchers import matches
 from mirante.server.store.api import Matcher, QueryBudget
 from mirante.testing.memory_store import MemoryReader
-from mirante.testing.promqltest import (
-    STALE,
-    UNSUPPORTED,
-    ScriptError,
-    almost_equal,
-    milliseconds,
-    read_points,
-    read_script,
-    run_script,
-)
+from mirante.testing.promqltest import ScriptError, almost_equal, milliseconds, read_script, run_script
+from mirante.testing.series_notation import STALE, UNSUPPORTED, read_points
 from tests.server.promql.queries import budget
 
 LOAD = 'load 1m\n  m{a="1"} 1 2 3\n  m{a="2"} 10 20 30\n  n 5\n'
@@ -129,10 +121,10 @@ def test_a_staleness_marker_keeps_its_bits() -> None:
     [
         ("m 1\n", "line 1: .* a command is missing"),
         ("clear\nm 1", "line 2: .* a command is missing"),
-        ("load 1m\n  m 1 what", "line 2: .*'what' is no point"),
-        ('load 1m\n  m{a=~"1"} 1', "that is no series"),
-        ("load 1m\n  sum(m) 1", "that is no series"),
-        ('load 1m\n  m{a="1" 1', "the braces are not closed"),
+        ("load 1m\n  m 1 what", 'line 2: .*"what" is no point'),
+        ('load 1m\n  m{a=~"1"} 1', "expected a label such as"),
+        ("load 1m\n  sum(m) 1", "expected a space behind the series"),
+        ('load 1m\n  m{a="1" 1', "expected a label such as job=.* or a closing brace"),
         ("load 1x\n  m 1", "'1x' is no duration"),
         ("eval instant at soon m", "'soon' is no duration"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirante.testing.memory_store import MemoryReader
-from mirante.testing.promqltest import STALE
+from mirante.testing.series_notation import STALE
 from tests.server.promql import reference
 from tests.server.promql.queries import instant, one_row, ranged, reader_of, rows
 

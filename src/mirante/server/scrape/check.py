@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 
 from mirante.errors import ConfigError
 from mirante.server.http_client.connection import check_tls
 from mirante.server.http_client.model import HttpClient, Secret
+from mirante.server.rules.read import files_of, read_rules
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.model import FileSd, HttpSd, KubernetesSd, ScrapeJob
 from mirante.server.scrape.sd.groups import groups_of_file
@@ -26,20 +27,35 @@ def check_config(path: Path) -> tuple[list[str], list[str]]:
     """
     errors: list[str] = []
     warnings: list[str] = []
-    for job in read_config(path).jobs:
-        errors += [f'job name "{job.name}": {text}' for text in _unusable(job)]
+    config = read_config(path)
+    for job in config.jobs:
+        errors += [f'job name "{job.name}": {text}' for text in _unusable(_clients(job))]
         for pattern in (pattern for sd in job.discoveries if isinstance(sd, FileSd) for pattern in sd.patterns):
             files = sorted(glob(pattern, include_hidden=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             if not files:
                 warnings.append(f'job name "{job.name}": no file matches {pattern}')
             for file in files:
                 errors += _broken(Path(file))
+    for group in config.alertmanagers:
+        errors += [f"alertmanagers: {text}" for text in _unusable([group.http])]
+    for pattern in config.rule_files:
+        if not files_of([pattern]):  # a pattern may wait for its files, a file that is named should be there
+            (warnings if "*" in pattern else errors).append(f"rule_files: no file matches {pattern}")
+    errors += _wrong_rules(config.rule_files)
     return errors, warnings
 
 
-def _unusable(job: ScrapeJob) -> Iterator[str]:
+def _wrong_rules(patterns: Iterable[str]) -> list[str]:
+    try:
+        read_rules(files_of(patterns))
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _unusable(clients: Iterable[HttpClient]) -> Iterator[str]:
     """The files of secrets and certificates that cannot be read."""
-    for http in _clients(job):
+    for http in clients:
         for secret in _secrets(http):
             try:
                 secret.read()

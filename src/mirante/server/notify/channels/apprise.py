@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
@@ -71,9 +71,9 @@ def _tell(url: str, title: str, body: str, style: str, *, firing: bool) -> str:
 
     schema = url.partition(":")[0]
     with _Heard() as heard:
-        service = apprise.Apprise()
+        service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))  # or it would start threads of its own
         if not service.add(url):
-            raise DeliveryError(f"apprise cannot use a URL of {schema}: {heard}", permanent=True)
+            raise DeliveryError(f"apprise cannot use this URL of {schema}", permanent=True)
         kind = apprise.NotifyType.FAILURE if firing else apprise.NotifyType.SUCCESS
         told = service.notify(body=body, title=title, body_format=apprise.NotifyFormat(style), notify_type=kind)
         if not told:
@@ -81,28 +81,27 @@ def _tell(url: str, title: str, body: str, style: str, *, firing: bool) -> str:
     return f"{schema}: sent"
 
 
-class _Heard(logging.Handler):
-    """What apprise logs on this thread: its answer is no more than yes or no."""
+class _Heard(logging.Filter):
+    """Takes what apprise logs on this thread: its answer is no more than yes or no, and its log may show whole URLs."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._thread = threading.get_ident()
         self._lines: list[str] = []
 
     def __enter__(self) -> Self:
-        logging.getLogger("apprise").addHandler(self)
+        logging.getLogger("apprise").addFilter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("apprise").removeHandler(self)
+        logging.getLogger("apprise").removeFilter(self)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self._lines.append(record.getMessage())
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread != self._thread:
+            return True
+        if record.levelno >= logging.WARNING:
+            self._lines.append(" ".join(record.getMessage().split()))
+        return False
 
     def __str__(self) -> str:
-        return " ".join(_one_line(self._lines)) or "it was not sent, and apprise does not say why"
-
-
-def _one_line(lines: Iterable[str]) -> Iterable[str]:
-    return (" ".join(line.split()) for line in lines)
+        return " ".join(self._lines) or "it was not sent, and apprise does not say why"

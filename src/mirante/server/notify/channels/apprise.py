@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Sequence
+from contextvars import ContextVar
 from functools import partial
 from typing import Self
 
@@ -71,7 +71,7 @@ def _tell(url: str, title: str, body: str, style: str, *, firing: bool) -> str:
 
     schema = url.partition(":")[0]
     with _Heard() as heard:
-        service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))  # or it would start threads of its own
+        service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
         if not service.add(url):
             raise DeliveryError(f"apprise cannot use this URL of {schema}", permanent=True)
         kind = apprise.NotifyType.FAILURE if firing else apprise.NotifyType.SUCCESS
@@ -81,15 +81,18 @@ def _tell(url: str, title: str, body: str, style: str, *, firing: bool) -> str:
     return f"{schema}: sent"
 
 
+_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)  # apprise's own threads are given it too
+
+
 class _Heard(logging.Filter):
-    """Takes what apprise logs on this thread: its answer is no more than yes or no, and its log may show whole URLs."""
+    """Takes what apprise logs on our behalf: its answer is no more than yes or no, and its log may show whole URLs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._thread = threading.get_ident()
         self._lines: list[str] = []
 
     def __enter__(self) -> Self:
+        _heard.set(self._lines)
         logging.getLogger("apprise").addFilter(self)
         return self
 
@@ -97,7 +100,7 @@ class _Heard(logging.Filter):
         logging.getLogger("apprise").removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.thread != self._thread:
+        if _heard.get() is not self._lines:
             return True
         if record.levelno >= logging.WARNING:
             self._lines.append(" ".join(record.getMessage().split()))

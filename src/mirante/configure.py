@@ -14,18 +14,21 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mirante._core import destinations
 from mirante._core.batches import BatchQueue, Send
 from mirante._core.model import Collector
 from mirante._core.serving import at_server_start, at_server_stop
 from mirante._core.workers import at_worker_exit
+from mirante.alerts.registry import at_change, registered
+from mirante.alerts.rule_file import rule_groups
 from mirante.collectors.process import ProcessCollector
 from mirante.collectors.runtime import RuntimeCollector
-from mirante.config import SdkSettings, resolve
+from mirante.config import SdkSettings, declared, resolve
 from mirante.errors import ConfigError
 from mirante.exporters.metric_push import (
     MetricDestination,
@@ -38,6 +41,7 @@ from mirante.exporters.metric_push import (
 )
 from mirante.exporters.otlp_sender import OtlpSender
 from mirante.exporters.resource import resource_attributes
+from mirante.exporters.server_settings import SettingsPush
 from mirante.integrations import catalog
 from mirante.integrations.settings import WebSettings, set_excluded_urls
 from mirante.logging import setup as logging_setup
@@ -61,10 +65,12 @@ class Settings(SdkSettings, TracingSettings, LoggingSettings, WebSettings):
 class _Running:
     """What ``configure`` has begun, and how all of it is put back."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, again: Callable[[], object]) -> None:
         self.settings = settings
         self.registry = registry
+        self.again = again
         self.pushes: tuple[MetricPush, ...] = ()
+        self.asking: SettingsPush | None = None
         self.queues: list[BatchQueue[Any]] = []
         self.counts: list[Collector] = []
         self._adopt: Callable[[], None] | None = None
@@ -96,6 +102,7 @@ class _Running:
             registry.register(count)
             self._undo.callback(registry.unregister, count)
         self._begin_metrics()
+        self._begin_asking()
         if self.settings.uncaught_exceptions:
             uncaught.install()
             self._undo.callback(uncaught.uninstall)
@@ -131,6 +138,14 @@ class _Running:
         for push in self.pushes:
             push.start()
 
+    def _begin_asking(self) -> None:
+        if self.settings.endpoint is None:
+            return
+        self.asking = SettingsPush(self.settings, partial(wishes, self.settings))
+        self.asking.start()
+        at_change(self.asking.start)
+        self._undo.callback(at_change, None)
+
     def _send(self, signal: str, endpoint: str | None, headers: str, compression: str) -> Send | None:
         url = otlp_url(self.settings, endpoint, signal)
         if url is None:
@@ -149,7 +164,7 @@ class _Running:
     def flush(self, timeout: float) -> bool:
         """Deliver now what was recorded until now."""
         deadline = time.monotonic() + timeout
-        for push in self.pushes:
+        for push in self._pushing():
             push.push()
         dealt_with = [queue.flush(max(0.0, deadline - time.monotonic())) for queue in self.queues]
         return all(dealt_with)
@@ -162,19 +177,25 @@ class _Running:
             queue.end(timeout)
         for push in self.pushes:
             push.ask_to_stop(flush=flush, gone=[_PROCESS, _RUNTIME, otel.PROVIDER, *self.counts])
+        if self.asking is not None:
+            self.asking.ask_to_stop(flush=flush)
         self._deadline = time.monotonic() + timeout
 
     def wait(self, *, flush: bool) -> bool:
         """Wait until all of it has ended or the deadline is over; false in the latter case."""
         ended = [queue.shutdown(max(0.0, self._deadline - time.monotonic())) for queue in self.queues]
-        ended += [push.stop(flush=flush) for push in self.pushes]
+        ended += [push.stop(flush=flush) for push in self._pushing()]
         return all(ended)
+
+    def _pushing(self) -> list[MetricPush | SettingsPush]:
+        return [*self.pushes, *([] if self.asking is None else [self.asking])]
 
     def publish(self) -> None:
         """Let whoever has measurements to send know where to, and servers that stop what to do."""
         at_server_start(self._adopt)
         at_server_stop(self.flush, self.settings.shutdown_timeout)
         destinations.set_configured(tuple(push.exporter for push in self.pushes))
+        declared.publish(self.settings, self.again)
 
     def in_child(self) -> None:
         """The child counts from zero and is an instance of its own: what the parent counted is the parent's to report.
@@ -184,9 +205,23 @@ class _Running:
         self.registry.reset()
         otel.PROVIDER.reset()
         self.pushes = tuple(push.in_child() for push in self.pushes)
+        if self.asking is not None:
+            self.asking = self.asking.in_child()
+            at_change(self.asking.start)
         self.publish()
-        for push in self.pushes:
+        for push in self._pushing():
             push.start()
+
+
+def wishes(settings: SdkSettings) -> dict[str, Any]:
+    """What the application asks of the server's settings, by path; None for what it says nothing of."""
+    days, told = settings.retention.metrics_days, settings.alerts
+    routes = {"slack_webhook": told.slack_webhook, "email": told.email}
+    return {
+        f"rules/{quote(settings.service_name, safe='')}": {"groups": rule_groups()} if registered() else None,
+        "retention": None if days is None else {"metrics_days": days},
+        "alerts": {name: value for name, value in routes.items() if value} or None,
+    }
 
 
 class _State:
@@ -225,13 +260,15 @@ def configure(
         'orders'
         >>> mirante.disable()
     """
-    resolved = resolve(Settings, code={"service_name": service_name, "endpoint": endpoint, **settings})
+    said = {"service_name": service_name, "endpoint": endpoint, **settings}
+    given = {key: value for key, value in said.items() if value is not None}
+    resolved = resolve(Settings, code={**declared.declared(), **given})
     _check(resolved)
     with _State.lock:
         before = _State.running
         if before is not None and resolved == before.settings and registry is before.registry:
             return resolved
-        _replace(before, resolved, registry)
+        _replace(before, resolved, registry, partial(configure, service_name, endpoint, registry=registry, **settings))
         if not _State.at_exit:
             atexit.register(shutdown)
             at_worker_exit(shutdown)
@@ -241,16 +278,16 @@ def configure(
     return resolved
 
 
-def _replace(before: _Running | None, settings: Settings, registry: Registry) -> None:
+def _replace(before: _Running | None, settings: Settings, registry: Registry, again: Callable[[], object]) -> None:
     """Begin anew in the place of what runs; where the new settings turn out to be of no use, with the earlier ones."""
     if before is not None:
         before.end(flush=True)
         _State.running = None
     try:
-        _State.running = _Running(settings, registry)
+        _State.running = _Running(settings, registry, again)
     except BaseException:
         if before is not None:
-            _State.running = _Running(before.settings, before.registry)
+            _State.running = _Running(before.settings, before.registry, before.again)
         raise
     finally:
         if _State.running is not None:
@@ -294,6 +331,7 @@ def _stop(*, flush: bool) -> bool:
         if running is None:
             return True
         destinations.set_configured(())
+        declared.publish(None, None)
         at_server_start(None)
         at_server_stop(None)
         running.end(flush=flush)

@@ -149,5 +149,5 @@ def pushgateway(settings: SdkSettings) -> MetricDestination:
 
     resource = resource_attributes(settings)
     group = {"instance": str(resource["service.instance.id"])}
-    job = str(resource["service.name"])
+    job = settings.push_job_name or str(resource["service.name"])
     return PushgatewayExporter(settings.push_gateway or "", job, group, timeout=settings.export_timeout)

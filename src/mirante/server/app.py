@@ -29,6 +29,8 @@ from mirante.server.api.exemplars import ExemplarsApi
 from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.rules import NoRules, RulesApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
+from mirante.server.api.settings import SettingsApi
+from mirante.server.application_settings import ApplicationSettings
 from mirante.server.ingest import pushgateway
 from mirante.server.ingest import routes as ingest
 from mirante.server.ingest.counts import IngestCounts
@@ -116,7 +118,8 @@ class Server:
         limits = QueryLimits(round(query.timeout * 1000), query.max_samples, query.max_concurrency)
         runner = QueryRunner(limits, engine.cancel)
         self._closing.callback(runner.close)
-        keeping = Keeping(settings, store, runner, self._reread).start()
+        asked = ApplicationSettings(data)
+        keeping = Keeping(settings, store, runner, self._reread, asked).start()
         self._closing.callback(keeping.close)
         telemetry = own.OwnTelemetry()
         self._access = make_access(settings, data, telemetry.registry)
@@ -148,6 +151,7 @@ class Server:
                 *RulesApi(NoRules()).routes(),
                 *self._reloading.routes(),
                 *keeping.routes(),
+                *SettingsApi(asked, self._reloading.reload).routes(),
                 *ingest.routes(log_of_senders, bounds, received, promoted=settings.otlp.promoted()),
                 *pushgateway.routes(pushed, bounds, received),
                 *telemetry.routes(),

@@ -16,6 +16,7 @@ from mirante.metrics import Registry
 from mirante.server.api.admin import AdminApi
 from mirante.server.api.runner import QueryRunner
 from mirante.server.api.status import StatusApi
+from mirante.server.application_settings import ApplicationSettings
 from mirante.server.reload import Commit
 from mirante.server.settings import RetentionSettings, ServerSettings
 from mirante.server.store.backup.service import Backups
@@ -75,6 +76,7 @@ class Keeping:
         store: the open store.
         runner: the pool for reads.
         reread: the settings as file, environment and flags say now; raises ConfigError.
+        asked: what applications have asked for, which changes the retention.
     """
 
     def __init__(
@@ -83,11 +85,14 @@ class Keeping:
         store: OpenStore,
         runner: QueryRunner,
         reread: Callable[[], ServerSettings],
+        asked: ApplicationSettings,
     ) -> None:
         engine, writer, reserve = store
         data = settings.data.absolute()
-        self._reread = reread
-        self.keeper = Keeper(engine, writer, settings.retention, data, Ballast(data / "ballast", reserve))
+        self._reread, self._asked = reread, asked
+        self.keeper = Keeper(
+            engine, writer, asked.retention(settings.retention), data, Ballast(data / "ballast", reserve)
+        )
         self._damage = DamageReport(engine)
         directory = (settings.backup.directory or data / "backups").absolute()
         snapshotter = Snapshotter(engine, writer, self.keeper, data, directory, extra_files(settings))
@@ -137,7 +142,7 @@ class Keeping:
         Raises:
             ConfigError: the settings cannot be used.
         """
-        rules = self._reread().retention
+        rules = self._asked.retention(self._reread().retention)
 
         async def commit() -> None:
             self.keeper.change(rules)

@@ -61,6 +61,9 @@ def test_a_token_opens_what_it_has_the_right_to(door: Door, header: Callable[[st
     refused = door.ask("POST", "/v1/traces", header(text))
     assert refused.status == 403
     assert refused.json()["error"].startswith("The token 'grafana' has not the right to write")
+    settings = "/api/v1/settings/rules/shop"
+    assert "--right configure` makes one" in door.ask("PUT", settings, header(text)).json()["error"]
+    assert door.ask("PUT", settings, header(door.tokens.create("shop", ["configure"]))).status == 404  # past the door
     assert door.ask("POST", "/-/reload", header(door.tokens.create("me", ["admin"]))).status == 200
 
 

@@ -67,7 +67,7 @@ def test_a_token_expires(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rights", [[], ["root"], ["read", "everything"]])
 def test_only_known_rights_are_given(tmp_path: Path, rights: list[str]) -> None:
     """The message names them."""
-    with pytest.raises(AccessError, match="read, write, admin"):
+    with pytest.raises(AccessError, match="read, write, configure, admin"):
         TokenStore(tmp_path).create("a", rights)
 
 

@@ -92,7 +92,10 @@ class Access:
         if found is None:
             return _NO_TOKEN if shown is None else _BAD_TOKEN
         if not found.may(right):
-            told = f"The token {found.name!r} has not the right to {right}; `mirante token create` makes one that has."
+            told = (
+                f"The token {found.name!r} has not the right to {right}; "
+                f"`mirante token create NAME --right {right}` makes one that has."
+            )
             return Denial(403, "no_right", told)
         return _CROSS_SITE if cookie and not safe and not same_origin(headers) else found
 

@@ -15,6 +15,7 @@ _WRITE_FOLDERS = (
     "/insert/",
     "/api/v1/import",
 )
+_CONFIGURE_FOLDER = "/api/v1/settings/"
 _ASKING = frozenset(
     {
         "/api/v1/query", "/api/v1/query_range", "/api/v1/query_exemplars", "/api/v1/series", "/api/v1/labels",
@@ -33,8 +34,8 @@ def right_for(method: str, path: str) -> Right | None:
     Example:
         >>> right_for("POST", "/v1/traces"), right_for("GET", "/api/v1/query"), right_for("GET", "/-/ready")
         ('write', 'read', None)
-        >>> right_for("POST", "/-/reload")
-        'admin'
+        >>> right_for("POST", "/-/reload"), right_for("PUT", "/api/v1/settings/rules/shop")
+        ('admin', 'configure')
     """
     if path in _PUBLIC or path.startswith(_PUBLIC_FOLDERS):
         return None
@@ -42,4 +43,6 @@ def right_for(method: str, path: str) -> Right | None:
         return "admin" if path.startswith("/api/v1/admin/") else "read"
     if path in _WRITE or path.startswith(_WRITE_FOLDERS):
         return "write"
+    if path.startswith(_CONFIGURE_FOLDER):
+        return "configure"
     return "read" if path in _ASKING else "admin"

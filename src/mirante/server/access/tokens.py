@@ -20,8 +20,8 @@ from typing import Any, Literal
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante.errors import AccessError
 
-Right = Literal["read", "write", "admin"]
-RIGHTS: tuple[Right, ...] = ("read", "write", "admin")
+Right = Literal["read", "write", "configure", "admin"]
+RIGHTS: tuple[Right, ...] = ("read", "write", "configure", "admin")
 
 _FILE = "access.json"
 
@@ -99,7 +99,7 @@ class TokenStore:
 
         Args:
             name: whom it is for.
-            rights: of ``read``, ``write``, ``admin``.
+            rights: of ``read``, ``write``, ``configure``, ``admin``.
             seconds: after which it expires; never when not given.
 
         Returns:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mirante.errors import BadRequestError, ConfigError
+from mirante.server.api.body import json_object
 from mirante.server.api.envelope import Handler, enveloped, failure, success_json
 from mirante.server.api.parameters import Parameters, parse_time
 from mirante.server.api.selectors import selectors_of
@@ -158,7 +158,7 @@ class AdminApi:
 
     async def delete(self, request: Request) -> Response:
         """Remove log records or spans by their attributes."""
-        wanted = await _json(request, {"signal", "where", "start", "end", "dry_run"})
+        wanted = await json_object(request, {"signal", "where", "start", "end", "dry_run"})
         signal, where = wanted.get("signal"), wanted.get("where")
         if signal not in {"logs", "traces"}:
             raise BadRequestError('"signal" must be "logs" or "traces"; series go by tsdb/delete_series')
@@ -178,7 +178,7 @@ class AdminApi:
         """Put other rules in force, until the configuration is loaded again."""
         names = {"metrics", "logs", "traces", "metric_patterns", "size"}
         try:
-            rules = self._parse_retention(await _json(request, names), self._retention.rules)
+            rules = self._parse_retention(await json_object(request, names), self._retention.rules)
         except ConfigError as error:
             raise BadRequestError(str(error)) from None
         self._retention.change(rules)
@@ -186,7 +186,7 @@ class AdminApi:
 
     async def check(self, request: Request) -> Response:
         """Read every file of the store and set aside the parts that are broken."""
-        await _json(request, set())
+        await json_object(request, set())
         return success_json({"broken_parts": await run_in_threadpool(self._check)})
 
     async def backups(self, _request: Request) -> Response:
@@ -195,7 +195,7 @@ class AdminApi:
 
     async def begin_backup(self, request: Request) -> Response:
         """Start one; 202 with its name."""
-        wanted = await _json(request, {"signal", "format"})
+        wanted = await json_object(request, {"signal", "format"})
         signal, kind = wanted.get("signal"), wanted.get("format", "native")
         if signal not in {None, "metrics", "logs", "traces"}:
             raise BadRequestError('"signal" must be "metrics", "logs" or "traces"')
@@ -214,21 +214,6 @@ def _rules(rules: RetentionSettings) -> dict[str, Any]:
         "metric_patterns": [f"{one.pattern}={one.seconds:g}" for one in rules.metric_patterns],
         "size": rules.size,
     }
-
-
-async def _json(request: Request, known: set[str]) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise BadRequestError("the content type must be application/json")
-    try:
-        document = orjson.loads(await request.body() or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise BadRequestError("the body must be a JSON object")
-    unknown = sorted(set(document) - known)
-    if unknown:
-        raise BadRequestError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    return document
 
 
 def _time(wanted: Mapping[str, Any], name: str) -> int | None:

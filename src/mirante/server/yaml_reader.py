@@ -231,7 +231,8 @@ def parse_yaml(text: str, source: str) -> Value:
         raise ConfigError(f"{source}{line}: is not YAML: {error.problem}", source=source) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: is not YAML: {error}", source=source) from None
-    return Value(yaml.ScalarNode(_NULL, "") if node is None else node, source, "")
+    start = yaml.Mark(source, 0, 0, 0, None, 0)
+    return Value(yaml.ScalarNode(_NULL, "", start, start) if node is None else node, source, "")
 
 
 class _Bounded:

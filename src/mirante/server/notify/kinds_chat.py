@@ -74,7 +74,7 @@ SLACK = Kind(
         Option("app_url", read.url, inherited="slack_app_url"),
         template("channel"),
         template("username", "slack.default.username"),
-        template("color", '{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}'),
+        template("color", "slack.default.color"),
         template("title", "slack.default.title"),
         template("title_link", "slack.default.titlelink"),
         template("pretext", "slack.default.pretext"),

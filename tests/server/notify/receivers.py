@@ -161,6 +161,16 @@ def message(
     return Message(notification, integration, TEMPLATES, NOW_MS, set() if done is None else done)
 
 
+async def attempt(kind: str, of: Message, http: HttpClient = PLAIN) -> str:
+    """Send by a channel, as the delivery does, and give its answer."""
+    caller = Caller(http)
+    try:
+        async with asyncio.timeout(60):
+            return await SENDERS[kind](of, caller)
+    finally:
+        await caller.close()
+
+
 def send(
     kind: str,
     options: Mapping[str, Any],
@@ -169,14 +179,5 @@ def send(
     http: HttpClient = PLAIN,
     done: set[str] | None = None,
 ) -> str:
-    """Send by a channel, as the delivery does, and give its answer."""
-
-    async def main() -> str:
-        caller = Caller(http)
-        try:
-            async with asyncio.timeout(60):
-                return await SENDERS[kind](message(options, notification, done), caller)
-        finally:
-            await caller.close()
-
-    return asyncio.run(main())
+    """The same in an event loop of its own."""
+    return asyncio.run(attempt(kind, message(options, notification, done), http))

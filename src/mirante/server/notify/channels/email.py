@@ -109,8 +109,8 @@ def _threaded(message: Message) -> bool:
 
 def _fill(mail: EmailMessage, message: Message) -> None:
     """The parts; HTML last, as the one that is preferred (RFC 2046, section 5.1.4)."""
-    text = message.with_notice(message.text("text"))
     page = message.html("html") if message.get("html") else ""
+    text = message.with_notice(message.text("text")) if message.get("text") or not page else ""
     if text or not page:
         mail.set_content(text)
     if page:

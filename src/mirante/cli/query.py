@@ -205,7 +205,8 @@ def explained(step: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
     """A node, its statements and its parts, each deeper one further in."""
     indent = "  " * depth
     size = f", {step['series']} series, {step['points']} points" if step["series"] else ""
-    yield f"{indent}{step['node']}  ({step['milliseconds']:g} ms{size})"
+    kept = f", {step['pointsKept']:,} kept from before" if step.get("pointsKept") else ""
+    yield f"{indent}{step['node']}  ({step['milliseconds']:g} ms{size}{kept})"
     for read in step["reads"]:
         yield f"{indent}  {read['milliseconds']:g} ms, {read['rows']:,} rows from {read['rowsScanned']:,} scanned:"
         yield from (f"{indent}    {line.strip()}" for line in read["sql"].splitlines())

@@ -114,7 +114,7 @@ class Server:
         data = self._data = settings.data.absolute()
         store = open_store(settings, self._closing, query.max_concurrency + 1)
         engine, writer, _ = store
-        reader = StoreReader(engine)
+        reader = StoreReader(engine, grid_bytes=query.cache_size)
         limits = QueryLimits(round(query.timeout * 1000), query.max_samples, query.max_concurrency)
         runner = QueryRunner(limits, engine.cancel)
         self._closing.callback(runner.close)

@@ -40,6 +40,10 @@ def _level(value: object) -> str:
     return level
 
 
+def _size(value: object) -> int:
+    return parse_size(str(value)) if not isinstance(value, bool) else whole(0)(value)
+
+
 @dataclass(frozen=True, slots=True)
 class QuerySettings:
     """Limits of one query."""
@@ -49,6 +53,11 @@ class QuerySettings:
     max_concurrency: int = setting(4, "Queries that run at the same time; more wait.", parse=_positive)
     lookback_delta: float = setting(
         300.0, "How far back an instant selector looks for a sample, in seconds.", parse=_positive_seconds
+    )
+    cache_size: int = setting(
+        128 << 20,
+        "Memory for computed points that later queries use again as far as they are still true; 0 keeps none.",
+        parse=_size,
     )
 
 
@@ -111,10 +120,6 @@ def _pattern(text: object) -> PatternRetention:
     except re.error as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
     return PatternRetention(pattern, _kept(duration))
-
-
-def _size(value: object) -> int:
-    return parse_size(str(value)) if not isinstance(value, bool) else whole(0)(value)
 
 
 def _reserve(value: object) -> str:

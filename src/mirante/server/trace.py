@@ -38,6 +38,7 @@ class Step:
         series: of its value.
         points: of its value.
         reads: that were made for it, and for none of its parts.
+        kept: points that had been computed for an earlier query and were still true.
         parts: the nodes inside.
     """
 
@@ -46,6 +47,7 @@ class Step:
     series: int = 0
     points: int = 0
     reads: list[Read] = field(default_factory=list)
+    kept: int = 0
     parts: list[Step] = field(default_factory=list)
 
 
@@ -81,6 +83,10 @@ class Trace:
         """A statement for the node that is being evaluated."""
         self._open[-1].reads.append(read)
 
+    def kept(self, points: int) -> None:
+        """Points that need not be computed for the node that is being evaluated."""
+        self._open[-1].kept += points
+
 
 def document(step: Step) -> dict[str, Any]:
     """A step as JSON, milliseconds rounded to microseconds."""
@@ -89,6 +95,7 @@ def document(step: Step) -> dict[str, Any]:
         "milliseconds": round(step.seconds * 1000, 3),
         "series": step.series,
         "points": step.points,
+        "pointsKept": step.kept,
         "reads": [
             {
                 "sql": read.sql,

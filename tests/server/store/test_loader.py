@@ -167,7 +167,7 @@ def test_a_server_on_the_network_gets_the_schema_itself() -> None:
             seen.append({"table": table, "block": insert_block, "fmt": fmt} | settings)
 
     name = "log-1-2"
-    Connection(Client(), None).insert_messages("t", b"x", proto="text", message="M", token=name)  # type: ignore[arg-type]
+    Connection(Client(), None, lambda: None).insert_messages("t", b"x", proto="text", message="M", token=name)  # type: ignore[arg-type]
     expected = {
         "table": "t", "block": b"x", "fmt": "Protobuf", "format_schema_source": "string", "format_schema": "text",
         "format_schema_message_name": "M", "insert_deduplication_token": name,

@@ -8,6 +8,7 @@ cancelled by the id that its budget carries.
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
 import os
 import queue
@@ -15,7 +16,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,15 +141,19 @@ def translated(error: Exception, *, insert: bool = False) -> MiranteError:
 class Connection:
     """One connection: runs one statement at a time, from one thread at a time. Made by ``Engine.connect``."""
 
-    def __init__(self, client: Client, embedded_formats: Path | None) -> None:
+    def __init__(self, client: Client, embedded_formats: Path | None, wrote: Callable[[], None]) -> None:
         self._client = client
         self._formats = embedded_formats
+        self._wrote = wrote  # called after each statement that may have changed something
         self._failed = False
 
     def command(self, sql: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run a statement that returns nothing. Raises StoreError and its kin."""
-        with _translating():
-            self._client.command(sql, parameters=dict(parameters or {}))
+        try:
+            with _translating():
+                self._client.command(sql, parameters=dict(parameters or {}))
+        finally:
+            self._wrote()
 
     def arrow(
         self,
@@ -190,8 +195,11 @@ class Connection:
             "max_partitions_per_insert_block": 0,  # late samples of many days are no error
             "query_plan_enable_optimizations": 0,  # planning the views is most of a small insert's cost
         }
-        with _translating(insert=True):
-            self._client.raw_insert(table, insert_block=block, fmt="Protobuf", settings=settings)
+        try:
+            with _translating(insert=True):
+                self._client.raw_insert(table, insert_block=block, fmt="Protobuf", settings=settings)
+        finally:
+            self._wrote()
 
     def _format_settings(self, proto: str, message: str) -> dict[str, Setting]:
         if self._formats is None:
@@ -239,6 +247,10 @@ class Engine:
         dsn: ``chdb:///absolute/dir`` (made when it is missing) or ``clickhouse://user:password@host:port/database``.
         limits: bounds of memory, threads and caches.
 
+    Attributes:
+        limits: those bounds.
+        writes: another number after each statement through this engine that may have changed what is stored.
+
     Raises:
         ConfigError: the DSN is neither of the two.
         StoreBusyError: another process holds the directory.
@@ -254,6 +266,8 @@ class Engine:
         self._running_lock = threading.Lock()
         self._connections: list[Connection] = []
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
+        self._writes = itertools.count(1)
+        self.writes = 0
         self._closed = False
         atexit.register(self.close)
         try:
@@ -295,6 +309,9 @@ class Engine:
         options = self.limits.server_options() | {"format_schema_path": f"{formats}/", "tmp_path": f"{temporary}/"}
         return {"interface": "chdb", "path": str(folder / "engine"), "chdb_options": options, "settings": settings}
 
+    def _wrote(self) -> None:
+        self.writes = next(self._writes)
+
     @property
     def embedded(self) -> bool:
         """Whether the engine runs in this process."""
@@ -309,7 +326,7 @@ class Engine:
         except ClickHouseError as error:
             reason = _OPTIONS.sub("", str(error)).partition("\n")[0]
             raise StoreError(f"cannot reach the engine: {reason}") from None
-        connection = Connection(client, self._formats)
+        connection = Connection(client, self._formats, self._wrote)
         self._connections.append(connection)
         return connection
 
@@ -332,7 +349,7 @@ class Engine:
         bounds: dict[str, Setting] = {"log_comment": query_id, **(settings or {})}
         with self._reader(budget) as connection, self._registered(query_id):
             if budget is not None:
-                bounds |= {"max_execution_time": _remaining(budget), "max_memory_usage": budget.max_memory_bytes}
+                bounds |= {"max_execution_time": remaining(budget), "max_memory_usage": budget.max_memory_bytes}
                 if budget.trace is not None:
                     return _traced(connection, sql, parameters or {}, bounds, budget.trace)
             return connection.arrow(sql, parameters, bounds)
@@ -340,7 +357,7 @@ class Engine:
     @contextmanager
     def _reader(self, budget: QueryBudget | None) -> Iterator[Connection]:
         try:
-            connection = self._idle.get(timeout=None if budget is None else _remaining(budget))
+            connection = self._idle.get(timeout=None if budget is None else remaining(budget))
         except queue.Empty:
             raise QueryTimeoutError("the query timed out while it waited for others to finish") from None
         try:
@@ -402,8 +419,8 @@ def _shortened(value: object) -> object:
     return f"{value[:80]}... ({len(value)} characters)" if isinstance(value, str) and len(value) > 120 else value
 
 
-def _remaining(budget: QueryBudget) -> float:
-    """Seconds that are left; raises when there are none."""
+def remaining(budget: QueryBudget) -> float:
+    """Seconds that are left. Raises QueryTimeoutError when there are none, QueryCanceledError after a cancellation."""
     if budget.canceled:
         raise QueryCanceledError("the query was cancelled")
     left = budget.deadline - time.monotonic()

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mirante.server.store.api import ExemplarPoint, Grid, HistogramBlock, QueryBudget, SampleBlock, SeriesSet
+from mirante.server.store.changes import Changes
 from mirante.server.store.exemplars import read_exemplars
 from mirante.server.store.grid import read_grid
+from mirante.server.store.grids import GridCache
 from mirante.server.store.histograms import HistogramTable
 from mirante.server.store.samples import read_samples
 from mirante.server.store.series import SeriesIndex
@@ -20,10 +22,18 @@ if TYPE_CHECKING:
 
 
 class StoreReader(SeriesIndex):
-    """Reads the metrics of an engine whose schema is up to date. Every method may be called from any thread."""
+    """Reads the metrics of an engine whose schema is up to date. Every method may be called from any thread.
 
-    def __init__(self, engine: Engine, cached: int = 200_000) -> None:
-        super().__init__(engine, cached)
+    Args:
+        engine: where they are.
+        cached: see SeriesIndex.
+        grid_bytes: what the grids that are kept for later queries may take; 0 keeps none.
+    """
+
+    def __init__(self, engine: Engine, cached: int = 200_000, grid_bytes: int = 0) -> None:
+        changes = Changes(engine)
+        super().__init__(engine, cached, changes)
+        self._grids = GridCache(changes, grid_bytes)
         self._reads_from = engine
         self._histograms = HistogramTable(engine)
 
@@ -45,4 +55,8 @@ class StoreReader(SeriesIndex):
         self, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()
     ) -> npt.NDArray[np.float64] | None:
         """One value a series and step, computed in the engine, or None where it cannot give Prometheus's answer."""
-        return read_grid(self._reads_from, function, found, grid, budget, args)
+
+        def compute(part: Grid) -> npt.NDArray[np.float64] | None:
+            return read_grid(self._reads_from, function, found, part, budget, args)
+
+        return self._grids.read(compute, function, found, grid, budget, args)

@@ -1,13 +1,14 @@
 """Finds series by their labels, and answers what labels and metrics there are.
 
 The engine finds ids; the labels of a series are fetched once and then kept: most queries ask for the same ones again.
+What a selector found is kept as well, until the table of series changes.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ import pyarrow as pa
 
 from mirante.errors import QueryLimitError
 from mirante.server.store.api import Labels, Matcher, QueryBudget, SeriesSet
+from mirante.server.store.changes import Changes
+from mirante.server.store.client import remaining
+from mirante.server.store.lru import Lru
 from mirante.server.store.samples import CHOSEN, encode_ids
 
 if TYPE_CHECKING:
@@ -51,10 +55,19 @@ def conditions(matchers: Sequence[Matcher], parameters: dict[str, object]) -> st
     return " AND ".join(map(one, matchers)) or "1"
 
 
-def _days(start: int, end: int, parameters: dict[str, object]) -> str:
-    parameters["first"] = min(max(start // _DAY, 0), _LAST_DAY)
-    parameters["last"] = min(max(end // _DAY, 0), _LAST_DAY)
-    return "day BETWEEN toDate({first:UInt16}) AND toDate({last:UInt16})"
+_DAYS = "day BETWEEN toDate({first:UInt16}) AND toDate({last:UInt16})"
+
+
+def _days(start: int, end: int) -> tuple[int, int]:
+    """The first and the last day, as _DAYS takes them."""
+    return min(max(start // _DAY, 0), _LAST_DAY), min(max(end // _DAY, 0), _LAST_DAY)
+
+
+class _Selection(NamedTuple):
+    """What a selector found when the table of series was that one."""
+
+    table: int
+    found: SeriesSet
 
 
 class SeriesIndex:
@@ -62,31 +75,48 @@ class SeriesIndex:
 
     Args:
         engine: where the series are.
-        cached: series whose labels are kept in memory.
+        cached: series whose labels are kept in memory, and places of series in what selectors have found.
+        changes: tells whether the table of series has changed.
     """
 
-    def __init__(self, engine: Engine, cached: int = 200_000) -> None:
+    def __init__(self, engine: Engine, cached: int = 200_000, changes: Changes | None = None) -> None:
         self._engine = engine
         self._limit = cached
+        self._changes = changes or Changes(engine)
+        self._selections: Lru[tuple[tuple[Matcher, ...], int, int], _Selection] = Lru(4 * cached)
         self._cache: dict[int, Labels] = {}
         self._lock = threading.Lock()
 
     def series(self, matchers: Sequence[Matcher], start: int, end: int, budget: QueryBudget) -> SeriesSet:
         """Series that match and have samples on one of the days of [start, end].
 
+        As long as they are the same series it is the same object, whoever asks; so nobody changes it.
+
         Raises:
             QueryLimitError: there are more than ``budget.max_series``.
             QueryError: another limit was met, or a regular expression is wrong.
             StoreError: the engine failed.
         """
-        parameters: dict[str, object] = {}
-        where = f"{_days(start, end, parameters)} AND {conditions(matchers, parameters)}"
+        remaining(budget)
+        first, last = _days(start, end)
+        key = tuple(matchers), first, last
+        moment = self._changes.now(budget)
+        known = self._selections.get(key)
+        if known is None or moment is None or known.table != moment.series:
+            found = self._found(matchers, first, last, budget)
+            if known is not None and np.array_equal(found.ids, known.found.ids):
+                found = known.found
+            known = _Selection(0 if moment is None else moment.series, found)
+            self._selections.keep(key, known, len(found) + 100)
+        _check_count(len(known.found), budget)
+        return known.found
+
+    def _found(self, matchers: Sequence[Matcher], first: int, last: int, budget: QueryBudget) -> SeriesSet:
+        parameters: dict[str, object] = {"first": first, "last": last}
+        where = f"{_DAYS} AND {conditions(matchers, parameters)}"
         sql = f"SELECT DISTINCT series_id FROM series WHERE {where} LIMIT {budget.max_series + 1}"  # noqa: S608
         ids = np.sort(self._engine.arrow(sql, parameters, budget).column("series_id").to_numpy())
-        if len(ids) > budget.max_series:
-            raise QueryLimitError(
-                f"a selector matches more than {budget.max_series} series; add matchers, or raise the limit of series"
-            )
+        _check_count(len(ids), budget)
         known = self._cache  # replaced as a whole, never changed in place by another thread while we read
         missing = [position for position, number in enumerate(ids.tolist()) if number not in known]
         fetched: Mapping[int, Labels] = {}
@@ -126,10 +156,10 @@ class SeriesIndex:
         budget: QueryBudget,
         parameters: Mapping[str, object] | None = None,
     ) -> list[str]:
-        bound = dict(parameters or {})
+        first, last = _days(start, end)
+        bound = {**(parameters or {}), "first": first, "last": last}
         any_set = " OR ".join(f"({conditions(matchers, bound)})" for matchers in matcher_sets) or "1"
-        days = _days(start, end, bound)
-        sql = f"SELECT DISTINCT {column} AS value FROM series WHERE {days} AND ({any_set})"  # noqa: S608
+        sql = f"SELECT DISTINCT {column} AS value FROM series WHERE {_DAYS} AND ({any_set})"  # noqa: S608
         values = self._engine.arrow(sql, bound, budget).column("value").to_pylist()
         return sorted(value for value in values if value)
 
@@ -144,6 +174,13 @@ class SeriesIndex:
                 break
             found.setdefault(name, []).append(row)
         return found
+
+
+def _check_count(count: int, budget: QueryBudget) -> None:
+    if count > budget.max_series:
+        raise QueryLimitError(
+            f"a selector matches more than {budget.max_series} series; add matchers, or raise the limit of series"
+        )
 
 
 def _labels_by_id(table: pa.Table) -> dict[int, Labels]:

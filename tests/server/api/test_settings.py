@@ -102,7 +102,7 @@ def test_rules_are_taken_as_yaml_too_and_kept_as_they_came(desk: Desk) -> None:
         (YAML.replace("up == 0", "up =="), "application/yaml", "rules of shop, line 1: .*Down"),
         (b"\xff", "application/yaml", "not UTF-8"),
         ("[" * 100_000, "application/yaml", "nested"),
-        ('{"groups":' + "[" * 900 + "]" * 900 + "}", "application/json", "nested"),
+        ('{"groups":' + "[" * 1020 + "]" * 1020 + "}", "application/json", "nested"),
         ("{", "application/json", "not JSON"),
         ("[]", "application/json", "must be a JSON object"),
         ("{}", "text/plain", "content type must be application/json"),

@@ -7,7 +7,7 @@ hang the server or fill its memory.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NoReturn, Protocol
+from typing import Protocol, TypeGuard
 
 from mirante.errors import MiranteError, TemplateError
 from mirante.server.gotemplate import values
@@ -34,7 +34,7 @@ from mirante.server.gotemplate.nodes import (
     Text,
     Variable,
 )
-from mirante.server.gotemplate.signature import Function, check, expected, signature
+from mirante.server.gotemplate.signature import Function, Kind, check, expected, signature
 
 _STEPS, _DEEPEST = 500_000, 60
 _CHARACTERS_A_STEP = 64
@@ -52,6 +52,10 @@ class Writer(Protocol):
     def value(self, value: object) -> None:
         """Take a value that is to be printed."""
         ...
+
+
+def _is_whole(kind: object) -> TypeGuard[type[int]]:
+    return isinstance(kind, type) and issubclass(kind, int) and kind is not bool
 
 
 class Execution:
@@ -82,17 +86,17 @@ class Execution:
         except RecursionError:
             raise located(template.file, template.source, 0, "templates call each other too deeply") from None
 
-    def _fail(self, node: Node, message: str) -> NoReturn:
+    def _error(self, node: Node, message: str) -> TemplateError:
         template = self._template
         context = template.source[node.pos : node.end].strip()
         context = context if len(context) <= 40 else context[:37] + "..."
         where = f'executing "{template.name}" at <{context}>: {message}'
-        raise located(template.file, template.source, node.pos, where)
+        return located(template.file, template.source, node.pos, where)
 
     def _charge(self, node: Node, steps: int = 1) -> None:
         self._steps -= steps
         if self._steps < 0:
-            self._fail(node, "the template takes too many steps; let it do less")
+            raise self._error(node, "the template takes too many steps; let it do less")
 
     # Statements
 
@@ -126,7 +130,7 @@ class Execution:
             else:
                 self._writer.text(str(value))
         except ValueError as error:
-            self._fail(node, str(error))
+            raise self._error(node, str(error)) from error
 
     def _branch(self, node: Branch, dot: object) -> str:
         mark = len(self._variables)
@@ -162,7 +166,7 @@ class Execution:
             return enumerate(value)
         if type(value) is int:
             return ((number, number) for number in range(value))
-        self._fail(pipe, f"range can't iterate over {values.type_name(value)}; it can over lists and maps")
+        raise self._error(pipe, f"range can't iterate over {values.type_name(value)}; it can over lists and maps")
 
     def _set_loop(self, pipe: Pipe, mark: int, key: object, item: object) -> None:
         names = pipe.declared
@@ -175,9 +179,9 @@ class Execution:
     def _call(self, node: Call, dot: object) -> None:
         template = self._templates.get(node.name)
         if template is None:
-            self._fail(node, f'template "{node.name}" not defined')
+            raise self._error(node, f'template "{node.name}" not defined')
         if self._depth >= _DEEPEST:
-            self._fail(node, f"templates call each other more than {_DEEPEST} levels deep")
+            raise self._error(node, f"templates call each other more than {_DEEPEST} levels deep")
         value = None if node.pipe is None else self._pipe(node.pipe, dot)
         outer = self._template, self._variables
         self._template, self._variables = template, [("$", value)]
@@ -213,9 +217,11 @@ class Execution:
         if isinstance(first, (Field, Chain, Variable)):
             return self._fields(first, command, arguments, dot, final)
         if arguments or final is not _NONE:
-            self._fail(first, "can't give argument to non-function " + self._template.source[first.pos : first.end])
+            raise self._error(
+                first, "can't give argument to non-function " + self._template.source[first.pos : first.end]
+            )
         if isinstance(first, Nil):
-            self._fail(first, "nil is not a command")
+            raise self._error(first, "nil is not a command")
         return self._value(first, dot)
 
     def _value(self, node: Operand, dot: object) -> object:
@@ -247,7 +253,7 @@ class Execution:
                 value, names = self._value(node.node, dot), node.fields
         given = bool(arguments) or final is not _NONE
         if not names and given:
-            self._fail(node, f"can't give argument to non-function {self._template.source[node.pos : node.end]}")
+            raise self._error(node, f"can't give argument to non-function {self._template.source[node.pos : node.end]}")
         for name in names[:-1]:
             value = self._field(node, value, name)
         if not names:
@@ -256,14 +262,14 @@ class Execution:
         if method is not None:
             return self._invoke(names[-1], method, at, arguments, dot, final)
         if given:
-            self._fail(node, f"{names[-1]} has arguments but is no function")
+            raise self._error(node, f"{names[-1]} has arguments but is no function")
         return self._field(node, value, names[-1])
 
     def _variable(self, node: Variable) -> object:
         for name, value in reversed(self._variables):
             if name == node.name:
                 return value
-        self._fail(node, f"undefined variable: {node.name}")
+        raise self._error(node, f"undefined variable: {node.name}")
 
     def _field(self, node: Node, value: object, name: str) -> object:
         method = values.method(value, name)
@@ -272,7 +278,7 @@ class Execution:
         try:
             return values.field(value, name)
         except ValueError as error:
-            self._fail(node, str(error))
+            raise self._error(node, str(error)) from error
 
     # Calls
 
@@ -284,7 +290,7 @@ class Execution:
     def _logic(self, name: str, at: Node, arguments: tuple[Operand, ...], dot: object, final: object) -> object:
         """``and`` gives the first argument that is false, ``or`` the first that is true; else the last one."""
         if not arguments and final is _NONE:
-            self._fail(at, f"wrong number of args for {name}: want at least 1 got 0")
+            raise self._error(at, f"wrong number of args for {name}: want at least 1 got 0")
         value: object = None
         for argument in arguments:
             value = self._value(argument, dot)
@@ -299,7 +305,7 @@ class Execution:
         try:
             takes.check_count(name, len(arguments) + (final is not _NONE))
         except ValueError as error:
-            self._fail(at, str(error))
+            raise self._error(at, str(error)) from error
         given = [self._argument(node, takes.at(index), dot) for index, node in enumerate(arguments)]
         if final is not _NONE:
             given.append(self._checked(at, final, takes.at(len(arguments))))
@@ -309,27 +315,27 @@ class Execution:
         except TemplateError:
             raise
         except (ValueError, MiranteError) as error:
-            self._fail(at, f"error calling {name}: {error}")
+            raise self._error(at, f"error calling {name}: {error}") from error
         if isinstance(result, (str, list)):
             self._charge(at, len(result) // _CHARACTERS_A_STEP)
         return result
 
-    def _argument(self, node: Operand, kind: object, dot: object) -> object:
+    def _argument(self, node: Operand, kind: Kind, dot: object) -> object:
         """A literal number takes the type that is asked for."""
         if isinstance(node, Number) and kind is float:
             return float(node.value)
-        if isinstance(node, Number) and kind is int and node.value == int(node.value):
-            return int(node.value)
+        if isinstance(node, Number) and _is_whole(kind) and node.value == int(node.value):
+            return kind(int(node.value))
         if isinstance(node, (String, Number, Bool)):
             try:
                 return check(node.value, kind)
             except ValueError:
                 shown = self._template.source[node.pos : node.end]
-                self._fail(node, f"expected {expected(kind)}; found {shown}")
+                raise self._error(node, f"expected {expected(kind)}; found {shown}") from None
         return self._checked(node, self._value(node, dot), kind)
 
-    def _checked(self, node: Node, value: object, kind: object) -> object:
+    def _checked(self, node: Node, value: object, kind: Kind) -> object:
         try:
             return check(value, kind)
         except ValueError as error:
-            self._fail(node, str(error))
+            raise self._error(node, str(error)) from error

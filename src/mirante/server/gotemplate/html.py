@@ -10,7 +10,6 @@ Source: pkg.go.dev/html/template.
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
 from mirante.server.gotemplate.builtins import MOST
 from mirante.server.gotemplate.printing import Printer, sprint
@@ -29,6 +28,7 @@ _URLS = frozenset({
     "manifest", "poster", "profile", "src", "usemap", "xmlns",
 })  # fmt: skip
 _RAW = frozenset({"script", "style", "textarea", "title"})
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SCHEME = re.compile(r"[^/?#:]*:")
 _CSS = re.compile(r"[\w #.,%!+-]*", re.ASCII)
 _ENTITY = re.compile(r"&amp;(#\d+;|#[xX][0-9a-fA-F]+;|\w+;)")
@@ -150,7 +150,7 @@ class HtmlWriter:
     # Values
 
     def _escaped(self, value: object) -> str:
-        shown = "" if value is None else sprint([value], MOST)
+        shown = "" if value is None else str(value) if isinstance(value, str) else sprint([value], MOST)
         match self._state:
             case "text":
                 return shown if isinstance(value, Html) else shown.translate(_TEXT)
@@ -173,7 +173,7 @@ class HtmlWriter:
     def _in_attribute(self, value: object, shown: str) -> str:
         kind = _kind(self._attribute)
         if kind == "url":
-            text = self._in_url(shown)
+            text = self._in_url(value, shown)
         elif kind == "style":
             text = _style(shown).translate(_TEXT)
         elif kind == "script":
@@ -184,16 +184,27 @@ class HtmlWriter:
             return text
         return text.translate(_BARE) or _REFUSED
 
-    def _in_url(self, shown: str) -> str:
+    def _in_url(self, value: object, shown: str) -> str:
         before = self._url
         self._url += shown
         if "?" in before or "#" in before:
-            return quote(shown.encode("utf-8", "surrogateescape"), safe="-._~").translate(_TEXT)
+            return shown.translate(_TEXT) if isinstance(value, UrlQuery) else _percent(shown, _UNRESERVED)
         scheme = _SCHEME.match(shown)
         if not before.strip() and scheme and scheme[0].strip().lower() not in {"http:", "https:", "mailto:"}:
             return "#" + _REFUSED
         kept = re.sub(r"%(?![0-9a-fA-F]{2})", "%25", shown)
-        return quote(kept.encode("utf-8", "surrogateescape"), safe="%!#$&*+,-./:;=?@[]_~").translate(_TEXT)
+        return _percent(kept, _UNRESERVED | frozenset(b"%!#$&*+,/:;=?@[]")).translate(_TEXT)
+
+
+class UrlQuery(str):
+    """Text that is escaped for the query of a URL already."""
+
+    __slots__ = ()
+
+
+def _percent(text: str, kept: frozenset[int]) -> str:
+    raw = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if byte in kept else f"%{byte:02x}" for byte in raw)
 
 
 def _kind(name: str) -> str:
@@ -214,7 +225,7 @@ def _attribute(value: object, shown: str) -> str:
 
 
 def _script(value: object, shown: str) -> str:
-    return shown if isinstance(value, (bool, int, float)) else _REFUSED
+    return f" {shown} " if isinstance(value, (bool, int, float)) else _REFUSED
 
 
 def _style(shown: str) -> str:

@@ -13,7 +13,9 @@ from mirante.server.gotemplate.values import type_name
 
 _LARGE, _SMALL = ("", "k", "M", "G", "T", "P", "E", "Z", "Y"), ("", "m", "u", "n", "p", "f", "a", "z", "y")
 _BINARY = ("", "ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
-_NUMBER = re.compile(r"[+-]?(?:[0-9](?:[0-9_]*[0-9])?\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf(?:inity)?)|nan", re.IGNORECASE)  # fmt: skip
+_NUMBER = re.compile(
+    r"[+-]?(?:(?:[0-9](?:[0-9_]*[0-9])?\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?)|nan", re.IGNORECASE
+)
 
 
 def to_float(value: object) -> float:
@@ -124,18 +126,19 @@ def humanize_percentage(value: object) -> str:
     return _short(to_float(value) * 100) + "%"
 
 
-def to_time(value: object) -> Time | None:
-    """Seconds since 1970 as a time; None for what is no finite number.
+def to_time(value: object) -> Time:
+    """Seconds since 1970 as a time, cut to milliseconds.
 
     Raises:
-        ValueError: it is no number, or too large a one.
+        ValueError: it is no finite number, or too large a one.
     """
     number = to_float(value)
     if math.isnan(number) or math.isinf(number):
-        return None
+        raise ValueError("value is NaN or Inf")
     if abs(number) > (1 << 63) / 1e9:
         raise ValueError(f"{number:g} cannot be represented as a time: it is too large")
-    return Time(int(number * 1e9))
+    size = abs(int(number * 1e9)) // 1_000_000
+    return Time.of_ms(-size if number < 0 else size)
 
 
 def humanize_timestamp(value: object) -> str:
@@ -148,5 +151,5 @@ def humanize_timestamp(value: object) -> str:
         >>> humanize_timestamp(1435065584.128)
         '2015-06-23 13:19:44.128 +0000 UTC'
     """
-    moment = to_time(value)
-    return _short(to_float(value)) if moment is None else moment.text()
+    number = to_float(value)
+    return _short(number) if math.isnan(number) or math.isinf(number) else to_time(value).text()

@@ -24,7 +24,11 @@ _TOKEN = re.compile(
 )
 _ENDS = frozenset(" \t\r\n.,|:=()}")
 """What may follow a name."""
-_UNFINISHED = {'"': "unterminated quoted string", "`": "unterminated raw quoted string", "'": "unterminated character constant"}  # fmt: skip
+_UNFINISHED = {
+    '"': "unterminated quoted string",
+    "`": "unterminated raw quoted string",
+    "'": "unterminated character constant",
+}
 
 
 class Token(NamedTuple):

@@ -101,15 +101,16 @@ def number(text: str) -> int | float:
     match = _INTEGER.fullmatch(text)
     if match is not None:
         return _integer(text, match[1], match[2].replace("_", ""))
+    plain = text.replace("_", "")
     try:
         if _HEX_FLOAT.fullmatch(text):
-            value = float.fromhex(text.replace("_", ""))
-        elif _FLOAT.fullmatch(text):
-            value = float(text.replace("_", ""))
+            value = float.fromhex(plain)
         else:
-            raise ValueError
+            value = float(plain) if _FLOAT.fullmatch(text) and not text.isdecimal() else math.nan
     except (ValueError, OverflowError):
-        raise ValueError(f"bad number syntax: {text}") from None
+        value = math.inf if _HEX_FLOAT.fullmatch(text) else math.nan
+    if math.isnan(value):
+        raise ValueError(f"bad number syntax: {text}")
     if math.isinf(value):
         raise ValueError(f"number out of range: {text}")
     return value

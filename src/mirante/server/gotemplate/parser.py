@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import NoReturn
 
 from mirante.errors import TemplateError
 from mirante.server.gotemplate import literals
@@ -66,7 +65,7 @@ class _Parser:
     def run(self) -> Parsed:
         body, word = self._body(top=True)
         if word.kind != "end":
-            self._fail(f"unexpected {{{{{word.text}}}}}; there is nothing here that it could close", word)
+            raise self._error(f"unexpected {{{{{word.text}}}}}; there is nothing here that it could close", word)
         return Parsed(Template(self.name, self.name, self.source, body), self.defined)
 
     # Tokens
@@ -86,14 +85,14 @@ class _Parser:
         self._peek()
         return self._next()
 
-    def _fail(self, message: str, token: Token) -> NoReturn:
-        raise located(self.name, self.source, token.pos, message)
+    def _error(self, message: str, token: Token) -> TemplateError:
+        return located(self.name, self.source, token.pos, message)
 
     def _close(self, what: str) -> int:
         """Take the end of an action; gives where it stands."""
         token = self._skip()
         if token.kind != "close":
-            self._fail(f"unexpected {token.text or 'end of the template'!r} in {what}; expected }}}}", token)
+            raise self._error(f"unexpected {token.text or 'end of the template'!r} in {what}; expected }}}}", token)
         return token.pos
 
     # Statements
@@ -101,7 +100,7 @@ class _Parser:
     def _deeper(self, token: Token) -> None:
         self.depth += 1
         if self.depth > _DEEPEST:
-            self._fail(f"more than {_DEEPEST} levels inside each other", token)
+            raise self._error(f"more than {_DEEPEST} levels inside each other", token)
 
     def _body(self, *, top: bool = False) -> tuple[Body, Token]:
         """Statements, and the ``end`` or ``else`` behind them, or the end of the source."""
@@ -113,7 +112,7 @@ class _Parser:
                 nodes.append(Text(token.pos, token.pos + len(token.text), token.text))
                 continue
             if token.kind == "end" and not top:
-                self._fail("unexpected end of the template; an {{end}} is missing", token)
+                raise self._error("unexpected end of the template; an {{end}} is missing", token)
             word = token if token.kind == "end" else self._peek()
             if word.kind == "end" or (word.kind == "word" and word.text in {"end", "else"}):
                 self._next()
@@ -135,11 +134,11 @@ class _Parser:
                 return self._call(word)
             case "break" | "continue":
                 if not self.loops:
-                    self._fail(f"{{{{{keyword}}}}} outside {{{{range}}}}", word)
+                    raise self._error(f"{{{{{keyword}}}}} outside {{{{range}}}}", word)
                 return Leave(word.pos, self._close(keyword), keyword)
             case "define":
                 if not top:
-                    self._fail("{{define}} inside another action; put it at the top of the file", word)
+                    raise self._error("{{define}} inside another action; put it at the top of the file", word)
                 self._define(self._template_name("define"), word)
                 return None
             case "block":
@@ -174,14 +173,14 @@ class _Parser:
         self._close("else")
         body, closing = self._body()
         if closing.text == "else":
-            self._fail("expected {{end}}; found {{else}}", closing)
+            raise self._error("expected {{end}}; found {{else}}", closing)
         self._close("end")
         return body
 
     def _template_name(self, what: str) -> str:
         token = self._skip()
         if token.kind not in {"string", "raw"}:
-            self._fail(f"unexpected {token.text!r} in {what}; expected the template's name in quotes", token)
+            raise self._error(f"unexpected {token.text!r} in {what}; expected the template's name in quotes", token)
         return str(self._literal(token))
 
     def _call(self, word: Token) -> Call:
@@ -196,13 +195,13 @@ class _Parser:
         self.variables, self.loops = ["$"], 0
         body, closing = self._body()
         if closing.text == "else":
-            self._fail(f"unexpected {{{{else}}}} in {word.text}", closing)
+            raise self._error(f"unexpected {{{{else}}}} in {word.text}", closing)
         self._close("end")
         self.variables, self.loops = variables, loops
         template = Template(name, self.name, self.source, body)
         if name in self.defined and not template.empty():
             if not self.defined[name].empty():
-                self._fail(f'multiple definition of template "{name}"', word)
+                raise self._error(f'multiple definition of template "{name}"', word)
             del self.defined[name]
         self.defined.setdefault(name, template)
 
@@ -245,14 +244,16 @@ class _Parser:
                     for name in names:
                         self._known(name, token)
                 return tuple(names), sign.text == "="
-            if sign.text != "," or what != "range" or len(names) > 1:
+            if sign.text != ",":
                 break
+            if what != "range" or len(names) > 1:
+                raise self._error(f"too many declarations in {what}", sign)
         self.at = back
         return (), False
 
     def _known(self, name: str, token: Token) -> None:
         if name not in self.variables:
-            self._fail(f'undefined variable "{name}"; declare it with {name} := before', token)
+            raise self._error(f'undefined variable "{name}"; declare it with {name} := before', token)
 
     def _command(self, what: str) -> Command:
         operands: list[Operand] = []
@@ -264,9 +265,9 @@ class _Parser:
             operands.append(self._operand(what))
             following = self.tokens[self.at]
             if following.kind not in {"space", "close"} and following.text not in {"|", ")"}:
-                self._fail(f"unexpected {following.text!r} in operand; put a space between operands", following)
+                raise self._error(f"unexpected {following.text!r} in operand; put a space between operands", following)
         if not operands:
-            self._fail(f"missing value for {what}", start)
+            raise self._error(f"missing value for {what}", start)
         return Command(start.pos, operands[-1].end, tuple(operands))
 
     def _operand(self, what: str) -> Operand:
@@ -284,18 +285,15 @@ class _Parser:
             case Variable():
                 return Variable(node.pos, end, node.name, tuple(fields))
             case Bool() | String() | Number() | Nil() | Dot():
-                self._fail(f"unexpected .{fields[0]} after {token.text}", token)
+                raise self._error(f"unexpected .{fields[0]} after {token.text}", token)
         return Chain(node.pos, end, node, tuple(fields))
 
     def _term(self, token: Token, what: str) -> Operand:
         pos, end = token.pos, token.pos + len(token.text)
         match token.kind:
-            case "string" | "raw":
-                return String(pos, end, str(self._literal(token)))
-            case "number" | "char":
+            case "string" | "raw" | "number" | "char":
                 value = self._literal(token)
-                assert not isinstance(value, str)  # noqa: S101 - what the kinds mean
-                return Number(pos, end, value)
+                return String(pos, end, value) if isinstance(value, str) else Number(pos, end, value)
             case "field":
                 return Field(pos, end, (token.text[1:],))
             case "dot":
@@ -305,13 +303,16 @@ class _Parser:
                 return Variable(pos, end, token.text, ())
             case "word":
                 return self._word(token, pos, end)
-        if token.text == "(" and token.kind == "sign":
-            pipe = self._pipe("parenthesized pipeline")
-            closing = self._skip()
-            if closing.text != ")":
-                self._fail(f"unclosed left paren: unexpected {closing.text!r}; expected )", closing)
-            return Pipe(pos, closing.pos + 1, pipe.declared, pipe.assigns, pipe.commands)
-        self._fail(f"unexpected {token.text!r} in {what}", token)
+            case "sign" if token.text == "(":
+                return self._parenthesized(pos)
+        raise self._error(f"unexpected {token.text!r} in {what}", token)
+
+    def _parenthesized(self, pos: int) -> Pipe:
+        pipe = self._pipe("parenthesized pipeline")
+        closing = self._skip()
+        if closing.text != ")":
+            raise self._error(f"unclosed left paren: unexpected {closing.text!r}; expected )", closing)
+        return Pipe(pos, closing.pos + 1, pipe.declared, pipe.assigns, pipe.commands)
 
     def _word(self, token: Token, pos: int, end: int) -> Operand:
         match token.text:
@@ -320,9 +321,9 @@ class _Parser:
             case "nil":
                 return Nil(pos, end)
         if token.text in _WORDS - self.functions:
-            self._fail(f"unexpected <{token.text}> in an operand", token)
+            raise self._error(f"unexpected <{token.text}> in an operand", token)
         if token.text not in self.functions:
-            self._fail(f'function "{token.text}" not defined', token)
+            raise self._error(f'function "{token.text}" not defined', token)
         return Identifier(pos, end, token.text)
 
     def _literal(self, token: Token) -> str | int | float:
@@ -334,7 +335,4 @@ class _Parser:
                     return literals.unquote_char(token.text)
             return literals.unquote(token.text)
         except ValueError as error:
-            self._fail(str(error), token)
-
-
-__all__ = ["TemplateError", "parse"]
+            raise self._error(str(error), token) from error

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from mirante.server.gotemplate import values
 from mirante.server.gotemplate.values import Struct, stringer, type_name
 
 _INT_BASES = {"d": "d", "b": "b", "o": "o", "O": "o", "x": "x", "X": "X"}
@@ -173,10 +172,13 @@ def _int(value: int, spec: Spec) -> str | None:
     if spec.precision is not None:
         digits = "" if spec.precision == 0 and value == 0 else digits.rjust(spec.precision, "0")
         spec = spec._replace(zero=False)
+    sign = _sign(value < 0, spec)
+    if spec.zero and spec.width is not None:
+        digits = digits.rjust(spec.width - len(sign), "0")
     if (spec.sharp and spec.verb in _INT_MARKS) or spec.verb == "O":
         mark = _INT_MARKS[spec.verb]
         digits = digits if mark == "0" and digits.startswith("0") else mark + digits
-    return _signed(_sign(value < 0, spec), digits, spec)
+    return _padded(sign + digits, spec._replace(zero=False))
 
 
 def _rune(value: int) -> str:
@@ -302,7 +304,7 @@ def sprint(arguments: list[object] | tuple[object, ...], most: int) -> str:
 
     Example:
         >>> sprint([1, 2, "a", "b", 1234567.0], 100)
-        '1 2a b1.234567e+06'
+        '1 2ab1.234567e+06'
     """
     printer = Printer(most)
     before: object = ""
@@ -312,6 +314,3 @@ def sprint(arguments: list[object] | tuple[object, ...], most: int) -> str:
         printer.value(value, Spec())
         before = value
     return printer.result()
-
-
-__all__ = ["Printer", "Spec", "quoted", "quoted_rune", "scalar", "sprint", "values"]

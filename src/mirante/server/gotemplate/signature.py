@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from types import GenericAlias
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from mirante.server.gotemplate.values import NAMES, type_name
 
 Function = Callable[..., object]
+Kind = type[Any] | GenericAlias
+"""Type of an argument; ``object`` takes any, ``Sequence[...]`` a list."""
 
 
 class Signature(NamedTuple):
@@ -20,12 +23,12 @@ class Signature(NamedTuple):
         rest: type of those that follow, or None when there may be no more.
     """
 
-    fixed: tuple[Any, ...]
-    rest: Any | None
+    fixed: tuple[Kind, ...]
+    rest: Kind | None
 
-    def at(self, index: int) -> Any:
+    def at(self, index: int) -> Kind:
         """Type of one argument."""
-        return self.fixed[index] if index < len(self.fixed) else self.rest
+        return self.fixed[index] if index < len(self.fixed) else self.rest or object
 
     def check_count(self, name: str, count: int) -> None:
         """Refuse a wrong number of arguments.
@@ -48,7 +51,7 @@ def signature(function: Function) -> Signature:
 
 @lru_cache(maxsize=1024)
 def _signature(function: Function) -> Signature:
-    hints: Mapping[str, Any] = get_type_hints(function)
+    hints: Mapping[str, Kind] = get_type_hints(function)
     fixed, rest = [], None
     for parameter in inspect.signature(function).parameters.values():
         kind = hints.get(parameter.name, object)
@@ -59,14 +62,14 @@ def _signature(function: Function) -> Signature:
     return Signature(tuple(fixed), rest)
 
 
-def expected(kind: Any) -> str:
+def expected(kind: Kind) -> str:
     """Go's name for the type of an argument."""
-    if get_origin(kind) is not None:
+    if isinstance(kind, GenericAlias):
         return "[]" + expected(get_args(kind)[0])
     return str(getattr(kind, "go_type", None) or NAMES.get(kind, "interface {}"))
 
 
-def check(value: object, kind: Any) -> object:
+def check(value: object, kind: Kind) -> object:
     """The value, if a function may be given it.
 
     Raises:
@@ -79,10 +82,11 @@ def check(value: object, kind: Any) -> object:
     raise ValueError(f"wrong type for value; expected {expected(kind)}; got {type_name(value)}")
 
 
-def _fits(value: object, kind: Any) -> bool:
-    if get_origin(kind) is not None:
+def _fits(value: object, kind: Kind) -> bool:
+    if isinstance(kind, GenericAlias):
         item = get_args(kind)[0]
-        return value is None or (isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(one, item) for one in value))  # fmt: skip
+        listed = isinstance(value, (list, tuple)) and all(_fits(one, item) for one in value)
+        return listed or value is None
     if kind is int or kind is float:
         return type(value) is kind
     return isinstance(value, kind)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mirante.server.gotemplate.builtins import BUILTINS, MOST
 from mirante.server.gotemplate.evaluator import Execution
-from mirante.server.gotemplate.html import HtmlWriter
+from mirante.server.gotemplate.html import HtmlWriter, UrlQuery
 from mirante.server.gotemplate.nodes import Parsed, Template
 from mirante.server.gotemplate.parser import parse
 from mirante.server.gotemplate.printing import Printer, sprint
@@ -40,13 +40,17 @@ class TextWriter:
         return self._printer.result()
 
 
+def _url_query(*arguments: object) -> str:
+    return UrlQuery(BUILTINS["urlquery"](*arguments))
+
+
 class TemplateSet:
     """Named templates in Go's template language.
 
     Args:
-        functions: beside Go's own, by name. Their annotations are the types that they take (``str``, ``int``, ``float``,
-            ``bool``, ``object`` for any, ``Sequence[...]``, a class of values); they fail with a ValueError or an
-            exception of mirante's.
+        functions: beside Go's own, by name. Their annotations are the types that they take (``str``, ``int``,
+            ``float``, ``bool``, ``object`` for any, ``Sequence[...]``, a class of values); they fail with a ValueError
+            or an exception of mirante's.
 
     Example:
         >>> templates = TemplateSet({"shout": lambda text: text.upper()})
@@ -118,7 +122,7 @@ class TemplateSet:
         used = {**self._functions, **(functions or {})}
         if html:
             # Whatever is printed is escaped anyway; twice would be once too often.
-            used["html"] = BUILTINS["print"]
+            used |= {"html": BUILTINS["print"], "urlquery": _url_query}
         writer = HtmlWriter() if html else TextWriter()
         Execution(ChainMap(parsed.defined, self._templates), used, writer).run(parsed.main, data, variables)
         # What was a part of a character in a byte string is shown as Go's programs show it.

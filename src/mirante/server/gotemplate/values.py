@@ -1,9 +1,9 @@
 """Values as Go's templates see them.
 
-Text, numbers, truth values, None (Go's nil), lists and mappings are themselves; a whole number is Go's ``int``, any other
-its ``float64``. What has fields or methods says so in class attributes: ``go_fields`` and ``go_methods`` map the name that
-a template uses to the attribute or method that stands behind it, ``go_type`` is the name of its type in messages. A
-method ``String`` is how it is printed.
+Text, numbers, truth values, None (Go's nil), lists and mappings are themselves; a whole number is Go's ``int``, any
+other its ``float64``. What has fields or methods says so in class attributes: ``go_fields`` and ``go_methods`` map the
+name that a template uses to the attribute or method that stands behind it, ``go_type`` is the name of its type in
+messages. A method ``String`` is how it is printed.
 """
 
 from __future__ import annotations

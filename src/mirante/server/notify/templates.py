@@ -38,7 +38,7 @@ def _title(text: str) -> str:
     out, inside = [], False
     for char in text:
         out.append(char.lower() if inside else char.title())
-        inside = char.isalnum() or (inside and char in "_'’.")
+        inside = char.isalpha() or (inside and (char.isalnum() or char in "_'.\u2019"))
     return "".join(out)
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from ipaddress import ip_address
 from typing import ClassVar
 from urllib.parse import quote_plus, urlsplit
 
 from mirante.errors import TemplateError
 from mirante.formats.duration import parse_duration
 from mirante.server import re2
-from mirante.server.gotemplate import Duration, Html, StringMap, Struct, TemplateSet, Time, humanize
+from mirante.server.gotemplate import Duration, Html, StringMap, Struct, TemplateSet, humanize
 
 Query = Callable[[str, int], Sequence[tuple[Mapping[str, str], float]]]
 """Answers an instant query at a time in milliseconds."""
@@ -110,11 +111,11 @@ def _match(pattern: str, text: str) -> bool:
 
 
 def _title(text: str) -> str:
-    # Only the first letter changes, as with Go's strings.Title; a word ends where neither letter nor digit nor _ ' is.
+    # Only the first letter of a word changes, as with Go's strings.Title, for which an apostrophe ends a word.
     out, inside = [], False
     for char in text:
         out.append(char if inside else char.title())
-        inside = char.isalnum() or char in "_'"
+        inside = char.isalnum() or char == "_" or (char >= "\x80" and not char.isspace())
     return "".join(out)
 
 
@@ -152,9 +153,11 @@ def _strip_domain(address: str) -> str:
     """Of ``host.domain:port`` the host and the port; an IP address stays."""
     host = _strip_port(address)
     port = address.removeprefix(f"[{host}]").removeprefix(host)
-    if ":" in host or all(part.isdecimal() for part in host.split(".")):
-        return f"[{host}]{port}" if ":" in host and port else host + port
-    return host.partition(".")[0] + port
+    try:
+        ip_address(host)
+    except ValueError:
+        return host.partition(".")[0] + port
+    return address
 
 
 def _to_duration(value: object) -> Duration:
@@ -163,10 +166,6 @@ def _to_duration(value: object) -> Duration:
 
 def _parse_duration(text: str) -> float:
     return parse_duration(text) / 1000
-
-
-def _to_time(value: object) -> Time | None:
-    return humanize.to_time(value)
 
 
 def _unavailable(*_: object) -> str:
@@ -181,8 +180,8 @@ _FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "label": _label, "match": _match, "now": _unavailable, "parseDuration": _parse_duration,
     "pathPrefix": _unavailable, "query": _unavailable, "reReplaceAll": _re_replace_all, "safeHtml": _safe_html,
     "sortByLabel": _sort_by_label, "stripDomain": _strip_domain, "stripPort": _strip_port, "strvalue": _strvalue,
-    "tableLink": _table_link, "title": _title, "tmpl": _unavailable, "toDuration": _to_duration, "toLower": _lower,
-    "toTime": _to_time, "toUpper": _upper, "value": _value,
+    "tableLink": _table_link, "title": _title, "toDuration": _to_duration, "toLower": _lower,
+    "toTime": humanize.to_time, "toUpper": _upper, "value": _value,
 }  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from glob import glob
 from pathlib import Path
 
 from mirante.errors import ConfigError
-from mirante.server.http_client.connection import check_tls
-from mirante.server.http_client.model import HttpClient, Secret
+from mirante.server.http_client.check import unusable
+from mirante.server.http_client.model import HttpClient
 from mirante.server.rules.read import files_of, read_rules
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.model import FileSd, HttpSd, KubernetesSd, ScrapeJob
@@ -29,7 +29,7 @@ def check_config(path: Path) -> tuple[list[str], list[str]]:
     warnings: list[str] = []
     config = read_config(path)
     for job in config.jobs:
-        errors += [f'job name "{job.name}": {text}' for text in _unusable(_clients(job))]
+        errors += [f'job name "{job.name}": {text}' for http in _clients(job) for text in unusable(http)]
         for pattern in (pattern for sd in job.discoveries if isinstance(sd, FileSd) for pattern in sd.patterns):
             files = sorted(glob(pattern, include_hidden=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             if not files:
@@ -37,7 +37,7 @@ def check_config(path: Path) -> tuple[list[str], list[str]]:
             for file in files:
                 errors += _broken(Path(file))
     for group in config.alertmanagers:
-        errors += [f"alertmanagers: {text}" for text in _unusable([group.http])]
+        errors += [f"alertmanagers: {text}" for text in unusable(group.http)]
     for pattern in config.rule_files:
         if not files_of([pattern]):  # a pattern may wait for its files, a file that is named should be there
             (warnings if "*" in pattern else errors).append(f"rule_files: no file matches {pattern}")
@@ -53,34 +53,11 @@ def _wrong_rules(patterns: Iterable[str]) -> list[str]:
     return []
 
 
-def _unusable(clients: Iterable[HttpClient]) -> Iterator[str]:
-    """The files of secrets and certificates that cannot be read."""
-    for http in clients:
-        for secret in _secrets(http):
-            try:
-                secret.read()
-            except OSError as error:
-                yield f"{secret.file} cannot be read: {error.strerror}"
-        for tls in (http.tls, *([http.oauth2.tls] if http.oauth2 else [])):
-            try:
-                check_tls(tls)
-            except OSError as error:
-                yield f"tls_config cannot be used: {error}"
-
-
 def _clients(job: ScrapeJob) -> Iterator[HttpClient]:
     yield job.http
     for sd in job.discoveries:
         if isinstance(sd, HttpSd | KubernetesSd):
             yield sd.http
-
-
-def _secrets(http: HttpClient) -> Iterator[Secret]:
-    if http.authorization is not None:
-        yield http.authorization.secret
-    if http.oauth2 is not None:
-        yield http.oauth2.secret
-    yield from (secret for _, secret in http.headers)
 
 
 def _broken(path: Path) -> Iterator[str]:

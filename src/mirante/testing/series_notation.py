@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from mirante.errors import BadQueryError, FormatError
+from mirante.errors import FormatError
 from mirante.server.promql.matrix import NAME
 from mirante.server.promql.parse import unquote
 from mirante.server.store.api import STALE_NAN_BITS, Labels
@@ -91,12 +91,18 @@ def _metric(text: str) -> tuple[Labels, int]:
 
 def _label(match: re.Match[str]) -> tuple[str, str]:
     name, quoted_name, _, value, quoted_metric, _ = match.groups()
+    if quoted_metric:
+        return NAME, _unquoted(quoted_metric)
+    return name or _unquoted(quoted_name), _unquoted(value)
+
+
+def _unquoted(literal: str) -> str:
     try:
-        if quoted_metric:
-            return NAME, unquote(quoted_metric)
-        return name or unquote(quoted_name), unquote(value)
-    except BadQueryError as error:
-        raise FormatError(str(error)) from None
+        text = unquote(literal)
+        text.encode()  # bytes that are no UTF-8 can be written, but are no label
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{literal} cannot be used: {error}") from None
+    return text
 
 
 def read_points(text: str) -> list[Point]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from mirante.server.notify.matchers import in_order
 from mirante.server.notify.model import Route
 
 _ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"}
 _ESCAPES |= {"\\": r"\\", '"': r"\""}
-_ORDER = ("=", "!=", "=~", "!~")
 
 
 class RoutingTree:
@@ -22,8 +22,7 @@ class RoutingTree:
     """
 
     def __init__(self, route: Route, parent: RoutingTree | None = None, place: int = 0) -> None:
-        matchers = sorted(route.matchers, key=lambda one: (one.name, one.value, _ORDER.index(one.type)))
-        own = "{" + ",".join(map(str, matchers)) + "}"
+        own = "{" + ",".join(map(str, in_order(route.matchers))) + "}"
         self.route = route
         self.key: str = own if parent is None else f"{parent.key}/{own}"
         self.id: str = own if parent is None else f"{parent.id}/{own}/{place}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import cast
 
 import promql_parser as pp
@@ -51,11 +52,20 @@ def parse(expression: str) -> Node:
         >>> parse("-m").expr.matchers
         (Matcher(name='__name__', op='=', value='m'),)
     """
+    return _remembered(expression) if len(expression) <= _REMEMBERED else _placed(expression)
+
+
+def _placed(expression: str) -> Node:
+    """The plan, or an error that says line and column."""
     try:
         return _parse(expression)
     except BadQueryError as error:
         line, column = line_and_column(expression, error.position or 0)
         raise BadQueryError(f"{line}:{column}: parse error: {error}", position=error.position or 0) from None
+
+
+_REMEMBERED = 2_000  # characters: rules and dashboards ask the same again and again
+_remembered = lru_cache(maxsize=10_000)(_placed)
 
 
 def _parse(expression: str) -> Node:

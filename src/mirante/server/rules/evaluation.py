@@ -44,6 +44,10 @@ class RuleQuery(Protocol):
         ...
 
 
+QueryAt = Callable[[int], RuleQuery]
+"""Answers what is asked at one time (milliseconds)."""
+
+
 class RuleLog(Protocol):
     """Takes what rules write."""
 

@@ -77,7 +77,6 @@ class Group:
 
     Args:
         spec: what the file says.
-        query: answers what the rules ask.
         log: takes what they write.
         options: what all groups share.
         restore: states of before a restart.
@@ -90,7 +89,7 @@ class Group:
         ...     def vector(self, expression, at): return [Point({"__name__": "up", "job": "shop"}, 1.0)]
         ...     def write(self, samples): print(samples)
         >>> spec = RuleGroup("jobs", "rules.yml", (RecordingRule("job:up", Expression("up")),))
-        >>> Group(spec, Store(), Store(), RuleOptions()).evaluate(60_000)
+        >>> Group(spec, Store(), RuleOptions()).evaluate(60_000, Store())
         [RuleSample(labels={'__name__': 'job:up', 'job': 'shop'}, time=60000, value=1.0)]
         []
     """
@@ -98,7 +97,6 @@ class Group:
     def __init__(
         self,
         spec: RuleGroup,
-        query: RuleQuery,
         log: RuleLog,
         options: RuleOptions,
         restore: States | None = None,
@@ -108,7 +106,7 @@ class Group:
         self.interval = spec.interval or options.interval
         self.query_offset = options.query_offset if spec.query_offset is None else spec.query_offset
         self.counts: GroupCounts = GroupCounts() if predecessor is None else predecessor.counts
-        self._query, self._log, self._options = query, log, options
+        self._log, self._options = log, options
         self._states = dict(restore or {})
         self._left_to_restore = RESTORING_EVALUATIONS if restore else 0
         self.rules = [Running(_evaluator(with_group_labels(rule, spec), options)) for rule in spec.rules]
@@ -132,8 +130,12 @@ class Group:
         self._states, self._left_to_restore = predecessor._states, predecessor._left_to_restore
         self._ended = {**predecessor._ended, **_series(old for rest in free.values() for old in rest)}
 
-    def evaluate(self, now: int) -> list[Alert]:
+    def evaluate(self, now: int, query: RuleQuery) -> list[Alert]:
         """Evaluate all rules and write what they yield; errors are kept with the rule that made them.
+
+        Args:
+            now: the time of the evaluation.
+            query: answers what the rules ask.
 
         Returns:
             What others are to be told of alerts.
@@ -143,18 +145,18 @@ class Group:
         for rule in self.rules:
             if isinstance(rule.rule, Alerting):
                 rule.rule.restore = self._restore if self._left_to_restore else None
-        sent = [alert for rule in self.rules for alert in self._evaluate(rule, now, at)]
+        sent = [alert for rule in self.rules for alert in self._evaluate(rule, query, now, at)]
         self._end_series(at)
         self._left_to_restore = max(0, self._left_to_restore - 1)
         self.counts.iterations += 1
         self.counts.at, self.counts.seconds = now, self._options.monotonic() - begun
         return sent
 
-    def _evaluate(self, running: Running, now: int, at: int) -> list[Alert]:
+    def _evaluate(self, running: Running, query: RuleQuery, now: int, at: int) -> list[Alert]:
         begun = self._options.monotonic()
         self.counts.evaluations += 1
         try:
-            samples = running.rule.evaluate(self._query, now, at, self.spec.limit)
+            samples = running.rule.evaluate(query, now, at, self.spec.limit)
             self._write(running, samples, at)
             running.health, running.error = "ok", ""
         except MiranteError as error:

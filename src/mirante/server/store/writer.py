@@ -86,6 +86,14 @@ class LogWriter:
             )
         self._loaders[stream].spool.append(bodies)
 
+    def position(self, stream: Stream) -> int:
+        """The number behind the last body that was appended."""
+        return self._loaders[stream].spool.position
+
+    def loaded(self, stream: Stream) -> int:
+        """The number behind the last body that is in the engine, or set aside."""
+        return self._loaders[stream].spool.committed
+
     @contextmanager
     def paused(self) -> Iterator[KnownSeries]:
         """Insert nothing while the block runs (bodies are taken all the same); gives what is known of series."""

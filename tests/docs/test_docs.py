@@ -42,7 +42,10 @@ def test_python_blocks_run(name: str, code: str, tmp_path: Path, monkeypatch: py
     try:
         exec(compile(code, name, "exec"), {"__name__": "__main__"})  # noqa: S102 - the project's own documentation
     finally:
-        getattr(mirante, "disable", lambda: None)()
+        mirante.disable()
+        mirante.config.reset()
+        for alert in mirante.alerts.registered():
+            mirante.alerts.unregister(alert)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

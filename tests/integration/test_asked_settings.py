@@ -29,12 +29,17 @@ def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith(("OTEL_", "MIRANTE_", "PROMETHEUS_"))]:
         if name != "MIRANTE_RAISE_FAULTS":
             monkeypatch.delenv(name)
-    mirante.disable()
-    config.reset()
+    say_nothing()
     yield
+    say_nothing()
+
+
+def say_nothing() -> None:
+    """As in a new process."""
     mirante.disable()
     config.reset()
-    alerts.unregister(DOWN)
+    for alert in alerts.registered():
+        alerts.unregister(alert)
 
 
 def asked(server: peers.Peer, token: str) -> Any:

@@ -94,7 +94,7 @@ class _Run:
         options = RuleOptions(
             interval=test.interval, external_labels=test.external_labels, external_url=test.external_url
         )
-        self._groups = [Group(_without_sql(group), self, self, options) for group in groups]
+        self._groups = [Group(_without_sql(group), self, options) for group in groups]
         self._sql_alerts = {
             rule.alert
             for group in groups
@@ -149,7 +149,7 @@ class _Run:
 
     def _evaluate(self, now: int) -> list[Failure]:
         for group in self._groups:
-            group.evaluate(now)
+            group.evaluate(now, self)
         when = format_duration(now)
         return [
             Failure(f"rule: {_name(one.rule)}, time: {when}", error=one.error)

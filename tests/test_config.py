@@ -144,3 +144,14 @@ def test_every_row_says_its_key_flag_and_variables() -> None:
     row = {row.key: row for row in entries(Table)}["retention.metrics_days"]
     assert (row.flag, row.default, row.help) == ("--retention-metrics-days", 30, "Days.")
     assert [name.name for name in row.env] == ["MIRANTE_RETENTION_METRICS_DAYS", "PROMETHEUS_RETENTION_DAYS"]
+
+
+def test_headers_which_may_hold_a_token_are_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither in a ``repr`` nor where they cannot be used."""
+    good = resolve(SdkSettings, environ={"OTEL_EXPORTER_OTLP_HEADERS": "authorization=geheim"})
+    assert good.metrics_headers == "authorization=geheim"
+    assert "geheim" not in repr(good)
+    resolve(SdkSettings, environ={"OTEL_EXPORTER_OTLP_HEADERS": "geheim"})
+    assert "OTEL_EXPORTER_OTLP_HEADERS=<secret> cannot be used and is ignored" in caplog.text
+    with pytest.raises(ConfigError, match="metrics_headers = <secret> cannot be used: expected key=value"):
+        resolve(SdkSettings, environ={"MIRANTE_METRICS_HEADERS": "geheim"})

@@ -105,12 +105,14 @@ def test_alerts_can_be_routed_by_the_variables_that_users_of_prometheus_stacks_s
         "ALERTMANAGER_URL": "http://127.0.0.1:9093/, http://127.0.0.1:9094",
         "MIRANTE_WEB_EXTERNAL_URL": "https://mirante.example.org/",
         "MIRANTE_ALERTING_EMAIL": "ops@example.org,dev@example.org",
+        "MIRANTE_ALERTING_SMARTHOST": "mail.example.org:587",
     }
     got = resolve(ServerSettings, environ=environ)
     assert got.alertmanager == ("http://127.0.0.1:9093", "http://127.0.0.1:9094")
     assert got.web_external_url == "https://mirante.example.org"
     assert got.alerting.slack_webhook == "https://hooks.slack.com/services/T/B/x"
     assert got.alerting.email == "ops@example.org, dev@example.org"
+    assert got.alerting.smarthost == "mail.example.org:587"
     assert "hooks.slack.com" not in repr(got)
     assert flags_of(got)["alerting-slack-webhook"] == "<secret>"
 
@@ -120,6 +122,7 @@ def test_alerts_can_be_routed_by_the_variables_that_users_of_prometheus_stacks_s
     [
         ("alerting.slack_webhook", "ftp://hooks.slack.com/secret"),
         ("alerting.email", "nobody"),
+        ("alerting.smarthost", "mail.example.org"),
         ("alertmanager", "127.0.0.1:9093"),
         ("web_external_url", "mirante.example.org"),
     ],

@@ -16,8 +16,9 @@ def sent_headers(signal: str, what: str) -> Any:  # noqa: ANN401 - a dataclass f
     return setting(
         "",
         f"Headers sent with {what}, as `key=value,key=value`, percent-encoded.",
-        env=_of_signal(signal, "HEADERS", headers, ""),
+        env=_of_signal(signal, "HEADERS", headers, "", secret=True),
         parse=headers,
+        secret=True,
     )
 
 
@@ -28,10 +29,11 @@ def sent_compression(signal: str) -> Any:  # noqa: ANN401 - a dataclass field st
     return setting("gzip", "Compression of what is sent: `gzip` or `none`.", env=env, parse=parse)
 
 
-def _of_signal(signal: str, name: str, parse: Parser, default: object) -> tuple[EnvName, ...]:
+def _of_signal(signal: str, name: str, parse: Parser, default: object, *, secret: bool = False) -> tuple[EnvName, ...]:
     """OpenTelemetry's variable of a signal, and the one of all signals, which it wins over."""
     prefix = "OTEL_EXPORTER_OTLP_"
-    return lenient(f"{prefix}{signal.upper()}_{name}", parse, default), lenient(prefix + name, parse, default)
+    names = (f"{prefix}{signal.upper()}_{name}", prefix + name)
+    return tuple(lenient(one, parse, default, secret=secret) for one in names)
 
 
 def days(value: object) -> float:

@@ -72,7 +72,7 @@ def setting(
     )
 
 
-def lenient(name: str, parse: Parser, default: object) -> EnvName:
+def lenient(name: str, parse: Parser, default: object, *, secret: bool = False) -> EnvName:
     """A variable of OpenTelemetry's: what cannot be used is told and counts as not said, as its specification asks.
 
     The same value in code, in the file or in one of our own variables is an error.
@@ -82,7 +82,8 @@ def lenient(name: str, parse: Parser, default: object) -> EnvName:
         try:
             return parse(value)
         except ValueError as error:
-            REPORTER.warn(name, f"{name}={value!r} cannot be used and is ignored: {error}")
+            shown = SECRET if secret else repr(value)
+            REPORTER.warn(name, f"{name}={shown} cannot be used and is ignored: {error}")
             return default
 
     return EnvName(name, read)

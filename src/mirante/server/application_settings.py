@@ -108,7 +108,11 @@ class ApplicationSettings:
     def alerting(self, configured: AlertingSettings) -> AlertingSettings:
         """Who is told of alerts: as configured, and as an application has asked where that says nothing."""
         asked = self._wishes().alerts
-        return AlertingSettings(configured.slack_webhook or asked.slack_webhook, configured.email or asked.email)
+        return replace(
+            configured,
+            slack_webhook=configured.slack_webhook or asked.slack_webhook,
+            email=configured.email or asked.email,
+        )
 
     def _files(self) -> list[Path]:
         return sorted((self._folder / _RULES).glob("*.yml"))

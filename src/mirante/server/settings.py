@@ -229,6 +229,13 @@ def _external_url(value: object) -> str:
     return _http_url(str(value))
 
 
+def _address(value: object) -> str:
+    host, _, port = str(value).rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
+        raise ValueError("expected host:port, such as 127.0.0.1:25")
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class AlertingSettings:
     """Who is told of alerts while there is no `alertmanager.yml`."""
@@ -237,6 +244,9 @@ class AlertingSettings:
         "", "Slack webhook that is told.", env=("ALERT_SLACK_WEBHOOK",), parse=webhook, secret=True
     )
     email: str = setting("", "E-mail addresses that are told, separated by commas.", parse=email)
+    smarthost: str = setting(
+        "127.0.0.1:25", "SMTP server, as `host:port`, that takes this mail without a password.", parse=_address
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,29 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from mirante.errors import ConfigError
 from mirante.server.api import body
 from mirante.server.api.settings import SettingsApi
 from mirante.server.application_settings import ApplicationSettings, rules_name
+from mirante.server.rules.read import parse_rules
 from mirante.server.settings import AlertingSettings, RetentionSettings
 from tests.server.asgi import Reply, call
 
 RULE = {"alert": "Down", "expr": "up == 0", "labels": {"severity": "critical"}, "annotations": {"on": "é \x7f"}}
 GROUPS = {"groups": [{"name": "a", "rules": [RULE]}]}
 YAML = "groups: [{name: a, rules: [{alert: Down, expr: up == 0}]}]\n"
+
+
+KEYS = st.sampled_from(["name", "rules", "alert", "record", "expr", "for", "labels", "interval", "limit"])
 
 
 class Part:
@@ -175,3 +182,28 @@ def test_a_body_beyond_all_measure_is_refused(desk: Desk, monkeypatch: pytest.Mo
     monkeypatch.setattr(body, "MAX_BYTES", 10)
     answer = desk.ask("PUT", "/rules/shop", YAML, "application/yaml")
     assert (answer.status, answer.json()["error"]) == (400, "the body is larger than 10 bytes")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**63) | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9) | KEYS, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(
+    st.sampled_from(["/rules/shop", "/retention", "/alerts"]),
+    st.dictionaries(st.sampled_from(["groups", "metrics_days", "slack_webhook", "email"]), JSON, max_size=2)
+    | st.fixed_dictionaries({"groups": JSON})
+    | st.binary(max_size=40),
+    st.sampled_from(["application/json", "application/yaml", "text/plain", ""]),
+)
+def test_anything_is_taken_or_refused(path: str, document: Any, kind: str) -> None:
+    """Whatever comes, and what was taken can be read after a restart."""
+    with TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        status = desk.ask("PUT", path, document, kind).status
+        assert status in {200, 400}
+        usable = ApplicationSettings(Path(folder)).rule_files(parse_rules)
+        assert len(usable) == (status == 200 and path == "/rules/shop")
+        assert desk.ask("GET", "").status == 200

@@ -27,7 +27,7 @@ from mirante.server.access.setup import logs_access, loopback, make_access, make
 from mirante.server.api import page
 from mirante.server.api.exemplars import ExemplarsApi
 from mirante.server.api.prometheus import PrometheusApi
-from mirante.server.api.rules import NoRules, RulesApi
+from mirante.server.api.rules import RulesApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
 from mirante.server.api.settings import SettingsApi
 from mirante.server.application_settings import ApplicationSettings
@@ -41,6 +41,7 @@ from mirante.server.keeping import Keeping, open_store
 from mirante.server.otlp_ports import OtlpPorts
 from mirante.server.promql.engine import Engine as PromqlEngine
 from mirante.server.reload import Commit, Reloading
+from mirante.server.ruling import READERS, RuleSources, Ruling, external_url
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
 from mirante.server.scrape.model import PrometheusConfig
@@ -112,7 +113,7 @@ class Server:
     def _build(self, settings: ServerSettings, config: PrometheusConfig, port: int) -> None:
         self._settings, query = settings, settings.query
         data = self._data = settings.data.absolute()
-        store = open_store(settings, self._closing, query.max_concurrency + 1)
+        store = open_store(settings, self._closing, query.max_concurrency + 1 + READERS)
         engine, writer, _ = store
         reader = StoreReader(engine, grid_bytes=query.cache_size)
         limits = QueryLimits(round(query.timeout * 1000), query.max_samples, query.max_concurrency)
@@ -127,7 +128,10 @@ class Server:
         jobs = own.builtin_jobs(settings.host, port, token, tls=self._certificate is not None)
         self._builtin = jobs if settings.host_metrics else ()
         self._scraper = ScrapeManager(config.with_builtin(*self._builtin), writer)
-        self._reloading = Reloading([self._prepare_scrape, keeping.prepare])
+        sources = RuleSources(settings, lambda: scrape_config(settings), asked, external_url(settings, port))
+        ruling = Ruling(sources, engine, reader, writer)
+        self._rules = ruling.manager
+        self._reloading = Reloading([self._prepare_scrape, keeping.prepare, ruling.prepare])
         self._ready = False
         prometheus = PrometheusApi(
             PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000), histograms=reader),
@@ -141,14 +145,14 @@ class Server:
         log_of_senders = SeriesLimitedLog(writer, senders) if settings.limits.series else writer
         pushed = PushGroups(data / "pushgateway", log_of_senders, writer)
         self._closing.callback(pushed.close)
-        for collector in (writer, self._scraper, self._reloading, received, pushed):
+        for collector in (writer, self._scraper, self._rules, self._reloading, received, pushed):
             telemetry.registry.register(collector)
         keeping.register(telemetry.registry)
         self.app = Starlette(
             routes=[
                 *prometheus.routes(),
                 *ExemplarsApi(reader, runner).routes(),
-                *RulesApi(NoRules()).routes(),
+                *RulesApi(self._rules).routes(),
                 *self._reloading.routes(),
                 *keeping.routes(),
                 *SettingsApi(asked, self._reloading.reload).routes(),
@@ -174,6 +178,7 @@ class Server:
         async def started() -> None:
             await otlp.start(self.app, Bounds().max_body, self._certificate)
             await self._scraper.start()
+            await self._rules.start()
             self._ready = True
             scheme = "https" if self._certificate else "http"
             log.info("mirante %s listens on %s://%s, data in %s", version("mirante"), scheme, address, self._data)
@@ -186,6 +191,7 @@ class Server:
         await http.run(self.app, [listener, *otlp.sockets], started, self._reloading.on_signal, self._certificate)
         self._ready = False
         await otlp.stop()
+        await self._rules.stop()
         await self._scraper.stop()
 
     def _prepare_scrape(self) -> Commit:

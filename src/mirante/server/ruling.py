@@ -1,0 +1,107 @@
+"""Joins what evaluates rules: the files that ``prometheus.yml`` names, those of applications, the manager."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from mirante._core.clock import SYSTEM_CLOCK
+from mirante.server.alert import AlertSink
+from mirante.server.application_settings import ApplicationSettings
+from mirante.server.reload import Commit
+from mirante.server.rules.evaluation import RuleOptions
+from mirante.server.rules.manager import WORKERS, RuleManager, RuleSet
+from mirante.server.rules.query import Budgets
+from mirante.server.rules.read import files_of, parse_rules, read_rules
+from mirante.server.rules.store import ServerStore
+from mirante.server.scrape.model import PrometheusConfig
+from mirante.server.settings import ServerSettings
+from mirante.server.store.api import MetricReader
+from mirante.server.store.client import Engine
+from mirante.server.store.user_sql import UserSql
+from mirante.server.store.writer import LogWriter
+
+READERS = WORKERS
+"""Reads of the store that rules do at the same time."""
+
+
+class RuleSources(NamedTuple):
+    """Where rules come from.
+
+    Attributes:
+        settings: what the user asked for.
+        config: gives what ``prometheus.yml`` says now; raises ConfigError.
+        applications: what applications have sent.
+        external_url: where people reach this server.
+    """
+
+    settings: ServerSettings
+    config: Callable[[], PrometheusConfig]
+    applications: ApplicationSettings
+    external_url: str
+
+    def read(self) -> RuleSet:
+        """The rules as they are now.
+
+        Raises:
+            ConfigError: a file cannot be used.
+        """
+        config = self.config()
+        files = [*files_of(config.rule_files), *self.applications.rule_files(parse_rules)]
+        options = RuleOptions(
+            interval=config.evaluation_interval,
+            query_offset=config.rule_query_offset,
+            external_labels=config.external_labels,
+            external_url=self.external_url,
+            monotonic=SYSTEM_CLOCK.monotonic,
+        )
+        return RuleSet(read_rules(files), options)
+
+
+class Ruling:
+    """The manager with its sources.
+
+    Args:
+        sources: where rules come from.
+        engine: where SQL runs.
+        reader: reads metrics.
+        writer: the store's log.
+        sinks: who is told of alerts.
+
+    Raises:
+        ConfigError: a rule cannot be used.
+
+    Attributes:
+        manager: evaluates.
+    """
+
+    def __init__(
+        self,
+        sources: RuleSources,
+        engine: Engine,
+        reader: MetricReader,
+        writer: LogWriter,
+        sinks: Sequence[AlertSink] = (),
+    ) -> None:
+        self._sources, query = sources, sources.settings.query
+        budgets = Budgets(query.timeout, query.max_samples, engine.cancel)
+        store = ServerStore(reader, UserSql(engine), writer, budgets, round(query.lookback_delta * 1000))
+        rules = sources.read()
+        self.manager = RuleManager(rules, store, sinks)
+        self.manager.prepare(rules)
+
+    def prepare(self) -> Commit:
+        """Reload: read and check all rules.
+
+        Raises:
+            ConfigError: one cannot be used.
+        """
+        return partial(self.manager.commit, self.manager.prepare(self._sources.read()))
+
+
+def external_url(settings: ServerSettings, port: int) -> str:
+    """Where people reach this server: as they say, or its host's name and its port."""
+    scheme = "https" if settings.tls_cert else "http"
+    return settings.web_external_url or f"{scheme}://{socket.gethostname()}:{port}"

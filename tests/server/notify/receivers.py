@@ -103,6 +103,7 @@ def receiving() -> Iterator[Receiver]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # or a burst of connections waits a second
 
         def handle_error(self, *_: object) -> None:
             """Nothing: a client that went away is what some tests are about."""

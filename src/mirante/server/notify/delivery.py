@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.model import MetricFamily
@@ -85,6 +85,7 @@ class Delivery:
         self._under_way: dict[tuple[object, ...], asyncio.Task[None]] = {}
         self._progress: dict[str, _Progress] = {}
         self._task: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
         self._metrics = DeliveryMetrics()
         self._metrics.declare(kind for _, kind, _ in prepared.callers)
 
@@ -109,14 +110,15 @@ class Delivery:
                 ) from error
         return PreparedDelivery(config, renderer, callers)
 
-    async def commit(self, prepared: PreparedDelivery) -> None:
+    def commit(self, prepared: PreparedDelivery) -> None:
         """Send by another configuration from now on; what is under way goes on as it began."""
         before, self._in_force = self._in_force, prepared
         self._metrics.declare(kind for _, kind, _ in prepared.callers)
         kept = {id(caller) for _, caller in prepared.callers.values()}
-        for _, caller in before.callers.values():
-            if id(caller) not in kept:
-                await caller.close()
+        gone = [caller for _, caller in before.callers.values() if id(caller) not in kept]
+        task = asyncio.get_running_loop().create_task(_retire(gone, list(self._under_way.values())))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
         self._wake.set()
 
     def start(self) -> None:
@@ -133,12 +135,14 @@ class Delivery:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-        tasks = list(self._under_way.values())
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if tasks := list(self._under_way.values()):
+            grace = asyncio.ensure_future(self._sleep(_GRACE_SECONDS))
+            everything = asyncio.ensure_future(asyncio.wait(tasks))
+            waits: list[asyncio.Future[Any]] = [grace, everything]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for one in (*waits, *tasks):
+                one.cancel()
+            await asyncio.gather(*tasks, *self._retiring, return_exceptions=True)
         for _, caller in self._in_force.callers.values():
             await caller.close()
 
@@ -206,12 +210,23 @@ class Delivery:
         outcome = _outcome(failure, retry_at)
         if outcome == "expired":
             said = f"given up after {GIVE_UP_MS // 3_600_000} h: {said}"
-        self._outbox.attempted(notification, Attempt(now, said, ok=failure is None), retry_at)
+        await self._write_down(notification, Attempt(now, said, ok=failure is None), retry_at)
         if retry_at is None:
             del self._progress[notification.id]
         self._metrics.attempted(notification, outcome, self._clock.monotonic() - began, failure)
         if failure is not None:
             _report(notification, outcome, said)
+
+    async def _write_down(self, notification: Notification, attempt: Attempt, retry_at: int | None) -> None:
+        """Until it is on disk: what arrived must not be sent again because the disk was full for a while."""
+        while True:
+            try:
+                self._outbox.attempted(notification, attempt, retry_at)
+            except Exception:
+                log.exception("An attempt cannot be written down; it is tried again in %g s", _LOOK_SECONDS)
+                await self._sleep(_LOOK_SECONDS)
+            else:
+                return
 
     async def _send(self, notification: Notification, progress: _Progress) -> str:
         prepared = self._in_force
@@ -246,6 +261,13 @@ class Delivery:
 
     def _now(self) -> int:
         return self._clock.time_ns() // 1_000_000
+
+
+async def _retire(callers: Iterable[Caller], users: Sequence[asyncio.Task[None]]) -> None:
+    """Close connections when nobody uses them any more."""
+    await asyncio.gather(*users, return_exceptions=True)
+    for caller in callers:
+        await caller.close()
 
 
 def _destinations(config: NotifyConfig) -> Iterable[tuple[Destination, HttpClient]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from mirante.alerts.expression import check
 from mirante.config import seconds
@@ -17,6 +17,9 @@ from mirante.formats.duration import format_duration
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _LONGEST = 2**53 / 1000
 """Seconds; beyond it milliseconds are not exact any more."""
+
+_KEYS = {"promql": "expr", "sql": "sql"}
+"""Keys of rule files by language."""
 
 _OWN = {"severity": "the field severity", "alertname": "the field name", "__name__": "nothing"}
 """Labels that are not for anybody to give, and what says them."""
@@ -39,14 +42,16 @@ class Alert:
 
     Args:
         name: what it is called; becomes the label ``alertname``.
-        query: a PromQL expression. Where ``promql-parser`` is installed, as it is with ``mirante[server]``, all of its
-            syntax is checked; otherwise brackets, strings, numbers and durations are, and the server checks the rest.
+        query: a PromQL expression, or SQL over logs and traces, see ``language``. Where ``promql-parser`` is installed,
+            as it is with ``mirante[server]``, the whole syntax of PromQL is checked; otherwise brackets, strings,
+            numbers and durations are, and the server checks the rest.
         severity: how much it matters; becomes the label ``severity``.
         for_: seconds, or a duration such as ``5m``, for which the query must hold before it fires.
         keep_firing_for: seconds, or a duration, for which it goes on firing when the query no longer holds.
         labels: more labels, with Prometheus's templates such as ``{{ $labels.instance }}``.
         annotations: what people are told: ``summary``, ``description``, ``runbook_url``; templates too.
         group: the rule group; the rules of one group are evaluated one after the other.
+        language: of the query: ``promql``, or ``sql``, which is checked by the server and only known to it.
 
     Raises:
         DeclarationError: a field cannot be used; the message begins with its name.
@@ -68,6 +73,7 @@ class Alert:
     labels: Mapping[str, str] = field(hash=False)
     annotations: Mapping[str, str] = field(hash=False)
     group: str
+    language: Literal["promql", "sql"]
 
     def __init__(
         self,
@@ -80,10 +86,13 @@ class Alert:
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         group: str = "alerts",
+        language: Literal["promql", "sql"] = "promql",
     ) -> None:
         _text("name", name)
         _text("group", group)
-        _query(query)
+        if language not in _KEYS:
+            _refuse("language", f"expected promql or sql, got {language!r}")
+        _query(query, language)
         checked: dict[str, Any] = {
             "name": name,
             "query": query,
@@ -93,13 +102,14 @@ class Alert:
             "labels": _pairs("labels", labels, _OWN),
             "annotations": _pairs("annotations", annotations, {}),
             "group": group,
+            "language": language,
         }
         for column, value in checked.items():
             object.__setattr__(self, column, value)
 
     def to_rule(self) -> dict[str, Any]:
         """The alert as an entry of a Prometheus rule file."""
-        rule: dict[str, Any] = {"alert": self.name, "expr": self.query}
+        rule: dict[str, Any] = {"alert": self.name, _KEYS[self.language]: self.query}
         if self.for_:
             rule["for"] = _written(self.for_)
         if self.keep_firing_for:
@@ -128,12 +138,12 @@ def _encodable(column: str, value: str) -> None:
         _refuse(column, f"{value!r} has half a character (a lone surrogate), which no file can hold")
 
 
-def _query(value: object) -> None:
+def _query(value: object, language: str) -> None:
+    text = _text("query", value)
     try:
-        check(_text("query", value))
+        if language == "promql":
+            check(text)
     except ValueError as error:
-        if isinstance(error, DeclarationError):
-            raise
         _refuse("query", str(error))
 
 

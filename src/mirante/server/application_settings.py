@@ -61,7 +61,7 @@ class ApplicationSettings:
         Raises:
             StoreFullError: it cannot be written.
         """
-        path = self._folder / name
+        path = self.path(name)
         with self._lock:
             try:
                 before = self.read(name)
@@ -73,10 +73,14 @@ class ApplicationSettings:
                 raise StoreFullError(f"cannot write {path}: {error.strerror or error}") from None
         return before
 
+    def path(self, name: str) -> Path:
+        """Where a file is."""
+        return self._folder / name
+
     def read(self, name: str) -> str | None:
         """A file's content, or None where there is none."""
         try:
-            return (self._folder / name).read_text(encoding="utf-8")
+            return self.path(name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
@@ -126,7 +130,7 @@ class ApplicationSettings:
         try:
             content: dict[str, Any] = json.loads(self.read(name) or "{}")
         except (OSError, ValueError) as error:
-            path = self._folder / name
+            path = self.path(name)
             raise ConfigError(f"{path} cannot be read: {error}; restore it, or remove it", source=str(path)) from None
         return content
 

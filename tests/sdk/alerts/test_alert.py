@@ -44,6 +44,15 @@ def test_an_alert_is_a_rule_of_prometheus() -> None:
     }
 
 
+def test_logs_and_traces_are_asked_in_sql() -> None:
+    """Which the server knows under a key of its own, and checks."""
+    query = (
+        "SELECT ServiceName AS service, count() AS value FROM otel_logs WHERE SeverityText = 'ERROR' GROUP BY service"
+    )
+    rule = Alert("Errors", query, "warning", language="sql").to_rule()
+    assert (rule["sql"], "expr" in rule) == (query, False)
+
+
 def test_what_is_not_said_is_not_written() -> None:
     """A rule has no empty keys; it fires at once."""
     assert Alert("Down", "up == 0", Severity.INFO).to_rule() == {
@@ -60,6 +69,7 @@ def test_what_is_not_said_is_not_written() -> None:
         ("name", 7, "not empty"),
         ("name", "half \ud800", "surrogate"),
         ("group", " ", "not empty"),
+        ("language", "cobol", "expected promql or sql"),
         ("query", "", "not empty"),
         ("query", "rate(x[5m", "never closed"),
         ("severity", "urgent", "expected one of critical, warning, info, got 'urgent'"),

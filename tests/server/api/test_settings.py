@@ -127,14 +127,14 @@ def test_wrong_rules_are_refused_whole_and_the_old_ones_stay(desk: Desk, documen
 
 
 def test_what_cannot_be_put_in_force_is_taken_back(desk: Desk) -> None:
-    """Such as when another file has become wrong meanwhile; what was there before stays."""
+    """What was there before stays; where another file has become wrong, the sender may try again later."""
     desk.ask("PUT", "/rules/shop", YAML, "application/yaml")
     desk.part.refuses = "prometheus.yml, line 3: unknown key"
     answer = desk.ask("PUT", "/rules/shop", GROUPS)
-    assert (answer.status, answer.json()["error"]) == (
-        400,
-        "it cannot be put in force, and nothing has changed: prometheus.yml, line 3: unknown key",
-    )
+    told = "it cannot be put in force, and nothing has changed: prometheus.yml, line 3: unknown key"
+    assert (answer.status, answer.json()["error"]) == (503, told)
+    desk.part.refuses = f"{desk.kept.path(rules_name('shop'))}, line 3: no such table"
+    assert desk.ask("PUT", "/rules/shop", GROUPS).status == 400
     assert desk.kept.read(rules_name("shop")) == YAML
 
 
@@ -166,6 +166,7 @@ def test_who_is_told_of_alerts_is_set_and_taken_back(desk: Desk) -> None:
         ("/retention", {}, "says nothing; known are metrics_days"),
         ("/alerts", {"email": "nobody"}, "expected an e-mail address"),
         ("/alerts", {"slack_webhook": "secret"}, "alert_slack_webhook = <secret> cannot be used"),
+        ("/alerts", {"slack_webhook": "http://hooks:x/"}, "slack_configs[0]"),
         ("/alerts", {"pager": "1"}, "unknown key 'pager'"),
     ],
 )

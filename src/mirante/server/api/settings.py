@@ -19,9 +19,11 @@ from starlette.routing import BaseRoute, Route
 from mirante.config import SECRET, SdkSettings, resolve
 from mirante.errors import BadRequestError, ConfigError
 from mirante.formats.yaml import write_yaml
+from mirante.server.access.guard import ASKING
 from mirante.server.api.body import json_object, media_type, read_body
 from mirante.server.api.envelope import Handler, enveloped, failure, success_json
 from mirante.server.application_settings import ALERTS, RETENTION, ApplicationSettings, rules_name
+from mirante.server.notify.config import default_config
 from mirante.server.rules.read import parse_rules
 
 log = logging.getLogger(__name__)
@@ -100,7 +102,12 @@ class SettingsApi:
     async def put_alerts(self, request: Request) -> Response:
         """Tell ``slack_webhook`` and ``email`` of alerts where the server's own settings say nothing."""
         keys = {"slack_webhook": "alert_slack_webhook", "email": "alert_email"}
-        return await self._change(ALERTS, await _checked(request, keys))
+        wanted = await _checked(request, keys)
+        try:
+            default_config(**orjson.loads(wanted))
+        except ConfigError as error:
+            raise BadRequestError(str(error)) from None
+        return await self._change(ALERTS, wanted)
 
     async def remove_alerts(self, _request: Request) -> Response:
         """Tell only whom the server's own settings name."""
@@ -115,8 +122,11 @@ class SettingsApi:
                     await self._reload()
                 except ConfigError as error:
                     await run_in_threadpool(self._kept.replace, name, before)
-                    raise BadRequestError(f"it cannot be put in force, and nothing has changed: {error}") from None
-                log.info("an application changed the settings: %s", name)
+                    # What is wrong elsewhere may be put right, and is not the application's fault.
+                    kind = "bad_data" if str(self._kept.path(name)) in str(error) else "unavailable"
+                    return failure(kind, f"it cannot be put in force, and nothing has changed: {error}")
+                asking = ASKING.get()
+                log.info("%s changed the settings: %s", asking.name if asking else "somebody", name)
         return success_json({"changed": changed})
 
 

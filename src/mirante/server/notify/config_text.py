@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -29,6 +28,7 @@ _SECRETS: Mapping[tuple[str, ...], frozenset[str]] = {
     },
     ("receivers", "apprise_configs"): frozenset({"url", "urls"}),
 }
+_WEB = re.compile(r"(https?://)(?:[^/?#\s]*@)?([^/?#\s{}@]+)[^{}]*", re.IGNORECASE)
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)")
 
 Path = tuple[str, ...]
@@ -84,6 +84,6 @@ def _is_own(path: Path, name: str) -> bool:
 
 
 def _without_secret(text: str) -> str:
-    """Of a URL the host may be seen, without which nobody would know one from another."""
-    parts = urlsplit(text) if "{{" not in text else urlsplit("")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{read.HIDDEN}" if parts.hostname else read.HIDDEN
+    """Of a web address the host may be seen, without which nobody would know one from another."""
+    web = _WEB.fullmatch(text)
+    return f"{web[1]}{web[2]}/{read.HIDDEN}" if web else read.HIDDEN

@@ -85,9 +85,9 @@ def mapping(value: Value) -> dict[str, Any]:
     return {key: tree(item) for key, item in value.section().rest()}
 
 
-def one_of(*choices: str) -> Callable[[Value], str]:
-    """A reader of one of those words; a word that is not given is the first."""
-    return lambda value: value.one_of(choices) if text(value) else choices[0]
+def one_of(*choices: str, blank: str) -> Callable[[Value], str]:
+    """A reader of one of those words; the empty text means ``blank``."""
+    return lambda value: value.one_of(choices) if text(value) else blank
 
 
 def path(value: Value) -> Path | None:

@@ -217,7 +217,7 @@ TELEGRAM = Kind(
         Option("message_thread_id", read.integer, 0),
         template("message", "telegram.default.message"),
         switch("disable_notifications"),
-        Option("parse_mode", read.one_of("", "Markdown", "MarkdownV2", "HTML"), "HTML"),
+        Option("parse_mode", read.one_of("Markdown", "MarkdownV2", "HTML", blank=""), "HTML"),
         _TIMEOUT,
     ),
     settle=_settle_telegram,
@@ -251,7 +251,7 @@ WECHAT = Kind(
         template("to_party", "wechat.default.to_party"),
         template("to_tag", "wechat.default.to_tag"),
         template("agent_id", "wechat.default.agent_id"),
-        Option("message_type", read.one_of("text", "markdown"), "text"),
+        Option("message_type", read.one_of("text", "markdown", blank="text"), "text"),
     ),
     send_resolved=False,
 )

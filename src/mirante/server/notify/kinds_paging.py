@@ -163,7 +163,7 @@ JIRA = Kind(
     "jira",
     (
         Option("api_url", read.url, inherited="jira_api_url", required=True),
-        Option("api_type", read.one_of("auto", "cloud", "datacenter"), "auto"),
+        Option("api_type", read.one_of("auto", "cloud", "datacenter", blank="auto"), "auto"),
         Option("project", read.template, required=True),
         Option("summary", _jira_text, named_template("jira.default.summary")),
         Option("description", _jira_text, named_template("jira.default.description")),

@@ -107,7 +107,7 @@ def _settle_sms(entry: Entry) -> None:
 SMS = Kind(
     "sms",
     (
-        Option("provider", read.one_of("twilio"), "twilio"),
+        Option("provider", read.one_of("twilio", blank="twilio"), "twilio"),
         Option("account_sid"),
         secret("auth_token"),
         Option("from"),
@@ -134,7 +134,7 @@ APPRISE = Kind(
         Option("urls", lambda value: tuple(map(Secret, read.texts(value))), ()),
         template("title", "apprise.default.title"),
         template("body", "apprise.default.body"),
-        Option("format", read.one_of("text", "markdown", "html"), "text"),
+        Option("format", read.one_of("text", "markdown", "html", blank="text"), "text"),
     ),
     over_http=False,
     settle=_settle_apprise,

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from mirante.server.http_client.model import PLAIN, HttpClient
 
 MatchType = Literal["=", "!=", "=~", "!~"]
-_RESERVED = frozenset("{}!=~,\\\"'` \t\r\n")
+_RESERVED = frozenset("{}!=~,\\\"'`")
 
 
 class Pattern(Protocol):
@@ -46,7 +46,8 @@ class Matcher:
         return found is not self.type.startswith("!")
 
     def __str__(self) -> str:
-        name = self.name if _RESERVED.isdisjoint(self.name) else _quoted(self.name)
+        reserved = any(char in _RESERVED or char.isspace() for char in self.name)
+        name = _quoted(self.name) if reserved else self.name
         return f"{name}{self.type}{_quoted(self.value)}"
 
 

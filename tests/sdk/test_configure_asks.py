@@ -155,20 +155,20 @@ def test_without_a_server_nothing_is_asked() -> None:
 
 
 def test_a_forked_child_goes_on_asking(receiver: SettingsReceiver) -> None:
-    """Only for what is said in the child."""
+    """Only for what is said in the child; its parent's thread is not there."""
     config.set_metrics_retention(days=15)
-    mirante.configure("shop", endpoint=receiver.url, registry=Registry(), metrics_exporter="none")
+    mirante.configure("shop", endpoint=receiver.url, registry=Registry(), metrics_exporter="none", shutdown_timeout=60)
     assert mirante.flush(60)
     running = _State.running
     assert running is not None
     before = running.asking
+    assert before is not None
+    assert before.stop(flush=False)
     running.in_child()
     alerts.register(DOWN)
     assert mirante.flush(60)
     assert running.asking is not before
     assert [one.path for one in receiver.asked] == ["retention", "rules/shop"]
-    assert before is not None
-    assert before.stop(flush=False)
 
 
 def test_what_is_said_of_nothing_is_not_asked_for() -> None:

@@ -28,7 +28,7 @@ def asking(
     receiver: SettingsReceiver, wishes: dict[str, Any], clock: FakeClock | None = None, interval: float = INTERVAL
 ) -> SettingsPush:
     """An application that wants that."""
-    settings = SdkSettings(endpoint=receiver.url + "/", token="t", export_interval=interval)  # noqa: S106 - made up
+    settings = SdkSettings(endpoint=receiver.url + "/", token="t", export_interval=interval, shutdown_timeout=60)  # noqa: S106 - made up
     return SettingsPush(settings, lambda: wishes, clock or FakeClock())
 
 

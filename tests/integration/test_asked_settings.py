@@ -63,13 +63,15 @@ def test_what_an_application_asks_for_is_in_force_and_lasts(tmp_path: Path, capl
     config.set_metrics_retention(days=15)
     with peers.mirante(tmp_path, "--auth", "on", "--no-host-metrics") as server:
         with caplog.at_level(logging.WARNING, logger="mirante"):
-            mirante.configure("shop", server.url, token=tokens.create("shop", ["write"]), registry=Registry())
+            mirante.configure(
+                "shop", server.url, token=tokens.create("shop", ["write"]), registry=Registry(), export_timeout=60
+            )
             assert mirante.flush(60)
         assert "The token 'shop' has not the right to configure" in caplog.text
         assert asked(server, admin) == {"rules": {}, "retention": {}, "alerts": {}}
         mirante.disable()
         may = tokens.create("shop", ["write", "configure"])
-        mirante.configure("shop", server.url, token=may, registry=Registry())
+        mirante.configure("shop", server.url, token=may, registry=Registry(), export_timeout=60)
         assert mirante.flush(60)
         mirante.disable()
         found = asked(server, admin)

@@ -64,7 +64,9 @@ def _slice(item: object, *indices: object) -> object:
     if bounds != sorted(bounds):
         raise ValueError(f"invalid slice index: {bounds[0]} > {bounds[1]}")
     cut = sequence[bounds[0] if bounds else 0 : bounds[1] if len(bounds) > 1 else None]
-    return cut.decode("utf-8", "surrogateescape") if isinstance(cut, bytes) else cut
+    if isinstance(cut, bytes):
+        return cut.decode("utf-8", "surrogateescape")
+    return type(item)(cut)
 
 
 def _not(value: object) -> bool:

@@ -23,7 +23,6 @@ from mirante.server.gotemplate.nodes import (
     Dot,
     Field,
     Identifier,
-    Leave,
     Nil,
     Node,
     Number,
@@ -119,7 +118,7 @@ class Execution:
                         return left
                 case Call():
                     self._call(node, dot)
-                case Leave():
+                case _:
                     return node.kind
         return ""
 
@@ -171,10 +170,8 @@ class Execution:
     def _set_loop(self, pipe: Pipe, mark: int, key: object, item: object) -> None:
         names = pipe.declared
         for name, value in zip(names, (item,) if len(names) == 1 else (key, item), strict=False):
-            if pipe.assigns:
-                self._assign(name, value)
-            else:
-                self._variables[mark + names.index(name)] = (name, value)
+            index = self._place(pipe, name) if pipe.assigns else mark + names.index(name)
+            self._variables[index] = (name, value)
 
     def _call(self, node: Call, dot: object) -> None:
         template = self._templates.get(node.name)
@@ -192,11 +189,13 @@ class Execution:
 
     # Pipelines
 
-    def _assign(self, name: str, value: object) -> None:
+    def _place(self, node: Node, name: str) -> int:
+        """Where a variable stands; the innermost of its name counts."""
         for index in range(len(self._variables) - 1, -1, -1):
             if self._variables[index][0] == name:
-                self._variables[index] = (name, value)
-                return
+                return index
+        # It was declared in an argument that ``and`` or ``or`` left out.
+        raise self._error(node, f"undefined variable: {name}")
 
     def _pipe(self, pipe: Pipe, dot: object) -> object:
         value: object = _NONE
@@ -204,7 +203,7 @@ class Execution:
             value = self._command(command, dot, value)
         for name in pipe.declared:
             if pipe.assigns:
-                self._assign(name, value)
+                self._variables[self._place(pipe, name)] = (name, value)
             else:
                 self._variables.append((name, value))
         return value
@@ -248,8 +247,8 @@ class Execution:
             case Field():
                 value, names = dot, node.names
             case Variable():
-                value, names = self._variable(node), node.fields
-            case Chain():
+                value, names = self._variables[self._place(node, node.name)][1], node.fields
+            case _:
                 value, names = self._value(node.node, dot), node.fields
         given = bool(arguments) or final is not _NONE
         if not names and given:
@@ -264,12 +263,6 @@ class Execution:
         if given:
             raise self._error(node, f"{names[-1]} has arguments but is no function")
         return self._field(node, value, names[-1])
-
-    def _variable(self, node: Variable) -> object:
-        for name, value in reversed(self._variables):
-            if name == node.name:
-                return value
-        raise self._error(node, f"undefined variable: {node.name}")
 
     def _field(self, node: Node, value: object, name: str) -> object:
         method = values.method(value, name)
@@ -312,8 +305,6 @@ class Execution:
         self._charge(at, sum(len(one) for one in given if isinstance(one, (str, list))) // _CHARACTERS_A_STEP)
         try:
             result = function(*given)
-        except TemplateError:
-            raise
         except (ValueError, MiranteError) as error:
             raise self._error(at, f"error calling {name}: {error}") from error
         if isinstance(result, (str, list)):

@@ -21,6 +21,7 @@ _TEXT = str.maketrans({
 _BARE = {ord(char): f"&#{ord(char)};" for char in "\t\n\v\f\r =`"}
 _REFUSED = "ZgotmplZ"
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][^\s/>]*))")
+_ALONE = re.compile(r"<(?!!doctype)", re.IGNORECASE)
 _NAME = re.compile(r"[^\s=>/]+")
 _SPACE = re.compile(r"\s*")
 _URLS = frozenset({
@@ -79,14 +80,15 @@ class HtmlWriter:
 
     def _in_text(self, text: str, pos: int) -> int:
         found = _TAG.search(text, pos)
+        start = len(text) if found is None else found.start()
+        self._printer.text(_ALONE.sub("&lt;", text[pos:start]))
         if found is None:
-            return self._keep(text, pos, len(text))
+            return start
         if found[1]:
-            self._keep(text, pos, found.start())
             self._state = "comment"
             return found.end()
         self._closes, self._element, self._state = bool(found[2]), found[3].lower(), "tag"
-        return self._keep(text, pos, found.end())
+        return self._keep(text, start, found.end())
 
     def _in_comment(self, text: str, pos: int) -> int:
         end = text.find("-->", pos)

@@ -151,7 +151,9 @@ class _Parser:
         self.loops += kind == "range"
         pipe = self._pipe(kind)
         end = self._close(kind)
+        inner = len(self.variables)
         body, closing = self._body()
+        del self.variables[inner:]
         self.loops -= kind == "range"
         otherwise: Body = ()
         if closing.text == "else":

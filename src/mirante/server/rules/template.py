@@ -168,26 +168,26 @@ def _parse_duration(text: str) -> float:
     return parse_duration(text) / 1000
 
 
-def _unavailable(*_: object) -> str:
-    raise ValueError("it is not there in labels and annotations")
-
-
 _FUNCTIONS: Mapping[str, Callable[..., object]] = {
-    "args": _args, "externalURL": _unavailable, "first": _first, "graphLink": _graph_link,
+    "args": _args, "first": _first, "graphLink": _graph_link,
     "humanize": humanize.humanize,
     "humanize1024": humanize.humanize1024, "humanizeDuration": humanize.humanize_duration,
     "humanizePercentage": humanize.humanize_percentage, "humanizeTimestamp": humanize.humanize_timestamp,
-    "label": _label, "match": _match, "now": _unavailable, "parseDuration": _parse_duration,
-    "pathPrefix": _unavailable, "query": _unavailable, "reReplaceAll": _re_replace_all, "safeHtml": _safe_html,
+    "label": _label, "match": _match, "parseDuration": _parse_duration,
+    "reReplaceAll": _re_replace_all, "safeHtml": _safe_html,
     "sortByLabel": _sort_by_label, "stripDomain": _strip_domain, "stripPort": _strip_port, "strvalue": _strvalue,
     "tableLink": _table_link, "title": _title, "toDuration": _to_duration, "toLower": _lower,
     "toTime": humanize.to_time, "toUpper": _upper, "value": _value,
 }  # fmt: skip
 
 
+_OF_THE_ALERT = {"query": "query", "now": "now", "pathPrefix": "path_prefix", "externalURL": "external_url"}
+
+
 @cache
 def _templates() -> TemplateSet:
-    return TemplateSet(_FUNCTIONS)
+    # Those that depend on the alert are bound to it when a template is rendered; to parse one their names are enough.
+    return TemplateSet({**_FUNCTIONS, **{name: getattr(_Functions, method) for name, method in _OF_THE_ALERT.items()}})
 
 
 def check(text: str, *, name: str = "template") -> None:
@@ -242,12 +242,7 @@ def expand(
         "$value": value,
     }
     bound = _Functions(external_url, now_ms, query)
-    functions: dict[str, Callable[..., object]] = {
-        "query": bound.query,
-        "now": bound.now,
-        "pathPrefix": bound.path_prefix,
-        "externalURL": bound.external_url,
-    }
+    functions = {function: getattr(bound, method) for function, method in _OF_THE_ALERT.items()}
     try:
         return _templates().render(text, data, name=name, variables=variables, functions=functions)
     except TemplateError as error:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from mirante.errors import MiranteError, QueryError
+from mirante.errors import MiranteError, QueryError, StoreError
 from mirante.formats.duration import format_duration
 from mirante.formats.exposition import label_set, series
 from mirante.server.promql.engine import Engine
 from mirante.server.promql.gofloat import go_float
 from mirante.server.rules.alerting import Alerting
-from mirante.server.rules.evaluation import NAME, Point, RuleOptions, RuleSample
+from mirante.server.rules.evaluation import NAME, LabelKey, Point, RuleOptions, RuleSample
 from mirante.server.rules.group import Group
 from mirante.server.rules.model import AlertingRule, Expression, RuleGroup
 from mirante.server.rules.read import read_rules
@@ -24,11 +25,14 @@ from mirante.server.rules.recording import Recording
 from mirante.server.store.api import Labels, QueryBudget
 from mirante.testing.memory_store import MemoryReader
 from mirante.testing.ruletest import ExpectedAlerts, ExpectedSamples, RuleTest, RuleTestFile
+from mirante.testing.series_notation import STALE
 
 T = TypeVar("T")
 
 _PATIENCE = 60.0
 """Seconds that one query may take."""
+
+_STALE = struct.pack("<d", STALE)
 
 _Alert = tuple[Labels, Mapping[str, str]]
 _Sample = tuple[Labels, float]
@@ -104,6 +108,7 @@ class _Run:
         # Of two lines for one series the last counts, as in promtool.
         self._input = {frozenset(labels.items()): points for labels, points in test.series}
         self._loaded = 0
+        self._newest: dict[LabelKey, tuple[int, bytes]] = {}
 
     def vector(self, expression: Expression, at: int) -> list[Point]:
         """See RuleQuery."""
@@ -117,8 +122,19 @@ class _Run:
         ]
 
     def write(self, samples: Sequence[RuleSample]) -> None:
-        """See RuleLog."""
+        """See RuleLog; stricter than the server, which would keep the greater value.
+
+        Raises:
+            StoreError: two rules, or a rule and the input, give one series different values at one time.
+        """
         for sample in samples:
+            bits, key = _bits(sample.value), frozenset(sample.labels.items())
+            at, before = self._newest.get(key, (-1, b""))
+            if at == sample.time and before != bits:
+                if bits == _STALE:  # the series goes on in another rule
+                    continue
+                raise StoreError("duplicate sample for timestamp: two rules write one series, or it is an input series")
+            self._newest[key] = sample.time, bits
             self._reader.add(sample.labels, [(sample.time, sample.value)])
 
     def failures(self) -> list[Failure]:
@@ -145,6 +161,7 @@ class _Run:
             due = [(start + n * step, point) for n in times if isinstance(point := points[n], float)]
             if due:
                 self._reader.add(dict(key), due)
+                self._newest[key] = due[-1][0], _bits(due[-1][1])
         self._loaded = count
 
     def _evaluate(self, now: int) -> list[Failure]:
@@ -195,6 +212,11 @@ class _Run:
 
 def _without_sql(group: RuleGroup) -> RuleGroup:
     return replace(group, rules=tuple(rule for rule in group.rules if rule.expression.language == "promql"))
+
+
+def _bits(value: float) -> bytes:
+    """By which values are told from each other, and NaN from the marker of an end."""
+    return struct.pack("<d", value)
 
 
 def _name(rule: Alerting | Recording) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mirante.errors import DeliveryError
-from mirante.server.http_client.model import Authorization, HttpClient, Secret
-from tests.server.notify.receivers import FIRING, RESOLVED, Receiver, Reply, alert, receiving, send, told
+from mirante.server.http_client.model import PLAIN, Authorization, HttpClient, Secret
+from mirante.server.notify.channels import SENDERS
+from mirante.server.notify.channels.caller import Caller
+from tests.server.notify.receivers import FIRING, RESOLVED, Receiver, Reply, alert, message, receiving, send, told
 
 TITLE = "[{{ .Status }}] {{ .GroupLabels.alertname }}"
 JSON = {"Content-Type": "application/json"}
@@ -138,6 +141,76 @@ def test_slack_api_takes_a_token() -> None:
         token = HttpClient(authorization=Authorization("Bearer", Secret("xoxb-1")))
         send("slack", slack_options(slack, api_url=f"{slack.url}/api/chat.postMessage"), http=token)
     assert slack.got[0].headers["authorization"] == "Bearer xoxb-1"
+
+
+@pytest.mark.parametrize("way", ["update_message", "post_updates_to_thread"])
+def test_slack_may_change_its_message_or_answer_it(way: str) -> None:
+    """While the group fires; the next time that it does it has a message of its own."""
+
+    async def main(slack: Receiver) -> None:
+        url = Secret(f"{slack.url}/api/chat.postMessage")
+        options = slack_options(slack, api_url=url, channel="#ops", **{way: True})
+        caller = Caller(PLAIN)
+        for notification in (told(), told(id="2"), told(RESOLVED, id="3"), told(id="4"), told(id="5", group_key="b")):
+            await SENDERS["slack"](message(options, notification), caller)
+        await caller.close()
+
+    with receiving() as slack:
+        slack.reply_json({"ok": True, "ts": "1.2", "channel": "C7"})
+        asyncio.run(main(slack))
+    verbs = [got.path.removeprefix("/api/chat.") for got in slack.got]
+    changed = [(got.json["channel"], got.json.get("ts"), got.json.get("thread_ts")) for got in slack.got]
+    first = ("#ops", None, None)
+    if way == "update_message":
+        assert verbs == ["postMessage", "update", "update", "postMessage", "postMessage"]
+        assert changed == [first, ("C7", "1.2", None), ("C7", "1.2", None), first, first]
+    else:
+        assert set(verbs) == {"postMessage"}
+        assert changed == [first, ("#ops", None, "1.2"), ("#ops", None, "1.2"), first, first]
+
+
+def mattermost_options(receiver: Receiver, **options: Any) -> dict[str, Any]:
+    """What a configuration has."""
+    return {
+        "webhook_url": Secret(receiver.url),
+        "text": TITLE,
+        "color": "#f00",
+        "title": "t",
+        "username": "m",
+        **options,
+    }
+
+
+def test_mattermost_gets_a_message() -> None:
+    """With one attachment of the keys beside it, or with those that are configured."""
+    with receiving() as mattermost:
+        send("mattermost", mattermost_options(mattermost, fields=({"title": "a", "value": "b", "short": True},)))
+        several = ({"text": "{{ .Status }}"}, {"text": "{{ .CommonLabels.nothing }}"})
+        send("mattermost", mattermost_options(mattermost, attachments=several, props={"card": "c"}, channel="ops"))
+        one, many = (got.json for got in mattermost.got)
+    field = {"title": "a", "value": "b", "short": True}
+    assert one == {
+        "text": "[firing] DiskFull",
+        "username": "m",
+        "attachments": [{"color": "#f00", "title": "t", "fields": [field]}],
+    }
+    assert many["attachments"] == [{"text": "firing"}]
+    assert (many["props"], many["channel"]) == ({"card": "c"}, "ops")
+
+
+@pytest.mark.parametrize(
+    ("priority", "sent"), [("Urgent", (True, True)), ("important", (True, False)), ("odd", (False, False))]
+)
+def test_mattermost_has_priorities(priority: str, sent: tuple[bool, bool]) -> None:
+    """Of which only the urgent one rings until somebody looks."""
+    asked = {"priority": priority, "requested_ack": True, "persistent_notifications": True}
+    with receiving() as mattermost:
+        send("mattermost", mattermost_options(mattermost, priority=asked))
+    assert mattermost.got[0].json["priority"] == {
+        "priority": "standard" if priority == "odd" else priority.lower(),
+        "requested_ack": sent[0],
+        "persistent_notifications": sent[1],
+    }
 
 
 @pytest.mark.parametrize(("alerts", "colour", "style"), [(FIRING, "8C1A1A", "Attention"), (RESOLVED, "2DC72D", "Good")])

@@ -20,7 +20,7 @@ from mirante.errors import DeliveryError
 from mirante.server.http_client.model import Secret, Tls
 from mirante.server.notify.channels import Message
 from tests.peers import free_port, program
-from tests.server.notify.receivers import FIRING, RESOLVED, attempt, message, told
+from tests.server.notify.receivers import FIRING, NOW_MS, RESOLVED, attempt, message, told
 
 
 @dataclass
@@ -141,13 +141,22 @@ def test_a_mail_has_text_and_html() -> None:
 
 
 def test_mails_of_a_group_are_one_conversation() -> None:
-    """They refer to one id, unless the configuration says otherwise."""
+    """If so configured they refer to one id, which may be that of a day."""
     box = Mailbox()
-    apart = message(options(threading={"enabled": False}))
-    mail(box, message(options()), message(options(), told(RESOLVED, id="2")), apart)
-    first, second, third = (one for _, _, one in box.mails)
+    always, daily = ({"enabled": True, "thread_by_date": how} for how in ("none", "daily"))
+    tomorrow = told(id="3", created_at=NOW_MS + 86_400_000)
+    mail(
+        box,
+        message(options(threading=always)),
+        message(options(threading=always), told(RESOLVED, id="2", created_at=NOW_MS + 86_400_000)),
+        message(options(threading=daily)),
+        message(options(threading=daily), tomorrow),
+        message(options()),
+    )
+    first, second, today, next_day, apart = (one for _, _, one in box.mails)
     assert first["References"] == first["In-Reply-To"] == second["References"]
-    assert third["References"] is None
+    assert len({one["References"] for one in (first, today, next_day)}) == 3
+    assert apart["References"] is None
     assert first["Message-Id"] != second["Message-Id"]
 
 

@@ -61,6 +61,22 @@ def test_a_webhook_is_told_what_alertmanager_does_not_know() -> None:
     assert hook.got[0].json["mirante"] == beyond
 
 
+def test_a_webhook_may_have_a_body_of_its_own() -> None:
+    """In which templates that yield JSON stand for what that says, and others for their text."""
+    payload = {
+        "n": "{{ len .Alerts }}",
+        "labels": "{{ .CommonLabels | toJson }}",
+        "list": ("{{ .Status }}", 7, '"quoted"', None),
+    }
+    with receiving() as hook:
+        send("webhook", {"url": hook.url, "payload": payload})
+    assert hook.got[0].json == {
+        "n": 2,
+        "labels": {"alertname": "DiskFull", "severity": "critical"},
+        "list": ["firing", 7, '"quoted"', None],
+    }
+
+
 def test_incidentio_gets_a_token() -> None:
     """With the webhook's body; without a token no header stands there."""
     with receiving() as incidentio:
@@ -128,13 +144,15 @@ def test_pagerduty_gets_an_event() -> None:
         ({"alerts": RESOLVED, "reason": "acknowledged"}, "resolve"),
     ],
 )
-def test_incidents_are_triggered_acknowledged_and_resolved(changes: dict[str, Any], action: str) -> None:
+def test_incidents_are_triggered_acknowledged_and_resolved(
+    changes: dict[str, Any], action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the same key in both versions of the interface."""
     with receiving() as pagerduty:
         options = pagerduty_options(pagerduty, severity="")
         send("pagerduty", options, told(**changes))
-        v1 = {**options, "routing_key": None, "service_key": Secret("S0"), "service_url": f"{pagerduty.url}/v1"}
-        send("pagerduty", v1, told(**changes))
+        monkeypatch.setattr("mirante.server.notify.channels.pagerduty.URL_V1", f"{pagerduty.url}/v1")
+        send("pagerduty", {**options, "service_key": Secret("S0")}, told(**changes))
         second, first = (got.json for got in pagerduty.got)
     assert (second["event_action"], second["dedup_key"]) == (action, KEY)
     assert (second["payload"]["severity"], second["payload"]["source"]) == ("error", "mirante")
@@ -152,12 +170,13 @@ def test_pagerduty_links_runbooks() -> None:
     assert pagerduty.got[0].json["links"] == [{"href": RUNBOOK, "text": "Runbook"}]
 
 
-def test_pagerduty_takes_no_more_than_512_kb() -> None:
+def test_pagerduty_takes_no_more_than_512_kb(monkeypatch: pytest.MonkeyPatch) -> None:
     """Details that would make it larger are replaced by a word on that."""
     with receiving() as pagerduty:
         options = pagerduty_options(pagerduty, details={"much": "x" * 600_000})
         send("pagerduty", options)
-        send("pagerduty", {**options, "service_key": Secret("S0"), "service_url": pagerduty.url})
+        monkeypatch.setattr("mirante.server.notify.channels.pagerduty.URL_V1", pagerduty.url)
+        send("pagerduty", {**options, "service_key": Secret("S0")})
         second, first = (got.json for got in pagerduty.got)
     assert list(second["payload"]["custom_details"]) == list(first["details"]) == ["error"]
     assert "maximum size" in first["details"]["error"]
@@ -166,11 +185,12 @@ def test_pagerduty_takes_no_more_than_512_kb() -> None:
 @pytest.mark.parametrize(
     ("version", "status", "permanent"), [(1, 403, False), (2, 403, True), (2, 429, False), (2, 400, True)]
 )
-def test_pagerduty_limits_its_rate(version: int, status: int, permanent: bool) -> None:
+def test_pagerduty_limits_its_rate(version: int, status: int, permanent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With 429; version 1 with 403."""
     with receiving() as pagerduty:
         pagerduty.reply(Reply(status, b"slow down"))
-        v1 = {"service_key": Secret("S0"), "service_url": pagerduty.url} if version == 1 else {}
+        monkeypatch.setattr("mirante.server.notify.channels.pagerduty.URL_V1", pagerduty.url)
+        v1 = {"service_key": Secret("S0")} if version == 1 else {}
         with pytest.raises(DeliveryError, match="slow down") as failure:
             send("pagerduty", pagerduty_options(pagerduty, **v1))
     assert failure.value.permanent is permanent
@@ -356,6 +376,15 @@ def test_jira_changes_its_issue(status: str, alerts: Any, transition: str) -> No
         changes = [got.json for got in jira.got if got.method == "POST" and got.path.endswith("transitions")]
     assert [(got.method, got.path) for got in jira.got][1] == ("PUT", "/rest/api/2/issue/OPS-1")
     assert changes == ([{"transition": {"id": transition}}] if transition else [])
+
+
+def test_jira_leaves_what_people_change() -> None:
+    """Fields that are not to be updated are written once."""
+    with receiving() as jira:
+        Jira(jira, "new")
+        send("jira", jira_options(jira, not_updated=("summary", "labels")))
+    assert not {"summary", "labels"} & jira.got[1].json["fields"].keys()
+    assert jira.got[1].json["fields"]["description"] == "a\nb"
 
 
 def test_jira_has_nothing_to_resolve() -> None:

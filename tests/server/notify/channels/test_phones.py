@@ -79,7 +79,11 @@ def test_apprise_reaches_any_service() -> None:
     with receiving() as service:
         url = service.url.replace("http://", "json://")
         done = {f"{url}/known"}
-        options = {"urls": (Secret(f"{url}/a"), f"{url}/b {url}/known"), "title": TITLE, "body": "{{ len .Alerts }}"}
+        options = {
+            "urls": (Secret(f"{url}/a"), Secret(f"{url}/b {url}/known")),
+            "title": TITLE,
+            "body": "{{ len .Alerts }}",
+        }
         assert send("apprise", options, told(RESOLVED), done=done) == "json: sent; json: sent"
         assert send("apprise", options, told(RESOLVED), done=done) == "every URL was told before"
         assert [got.path for got in service.got] == ["/a", "/b"]
@@ -92,11 +96,12 @@ def test_apprise_takes_html(tmp_path: Path) -> None:
     with receiving() as service:
         file = tmp_path / "url"
         file.write_text(service.url.replace("http://", "json://"))
-        send("apprise", {"url": Secret(file=file), "title": "", "body": "<b>{{ .Receiver }}</b>", "format": "html"})
+        page = "<b>{{ .Receiver }}</b>"
+        send("apprise", {"urls": (Secret(file=file),), "title": "", "body": page, "format": "html"})
         assert "team" in service.got[0].json["message"]
         file.unlink()
         with pytest.raises(DeliveryError, match="cannot be read"):
-            send("apprise", {"url": Secret(file=file), "body": "x"})
+            send("apprise", {"urls": (Secret(file=file),), "body": "x"})
 
 
 @pytest.mark.parametrize(("status", "permanent"), [(404, True), (429, False), (500, False)])
@@ -105,14 +110,14 @@ def test_apprise_says_why(status: int, permanent: bool) -> None:
     with receiving() as service:
         service.reply(Reply(status))
         with pytest.raises(DeliveryError, match=f"json: .*{status}") as failure:
-            send("apprise", {"url": service.url.replace("http", "json"), "body": "x"})
+            send("apprise", {"urls": (Secret(service.url.replace("http", "json")),), "body": "x"})
     assert failure.value.permanent is permanent
 
 
 def test_apprise_refuses_a_url_that_it_does_not_know(caplog: pytest.LogCaptureFixture) -> None:
     """Without showing more of it than its scheme."""
     with pytest.raises(DeliveryError, match="apprise cannot use this URL of nosuch") as failure:
-        send("apprise", {"url": "nosuch://secret@x", "body": "x"})
+        send("apprise", {"urls": (Secret("nosuch://secret@x"),), "body": "x"})
     assert failure.value.permanent
     assert "secret" not in f"{failure.value}{caplog.text}"
 
@@ -124,18 +129,16 @@ def test_an_sms_may_go_by_apprise() -> None:
     assert service.got[0].json["message"] == "[firing] DiskFull"
 
 
-def test_pushover_gets_a_form() -> None:
+def test_pushover_gets_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
     """Within its limits; an empty message is none for Pushover."""
     options = {
         "token": Secret("t"), "user_key": Secret("u"), "title": "t" * 300, "message": " ", "url": "http://x",
         "url_title": "x", "priority": "2", "retry": 60_000, "expire": 3_600_000, "ttl": 86_400_000, "sound": "siren",
     }  # fmt: skip
     with receiving() as pushover:
-        send("pushover", {**options, "api_url": pushover.url})
-        send(
-            "pushover",
-            {**options, "api_url": pushover.url, "html": True, "message": "<b>{{ .Receiver }}</b>", "ttl": 0},
-        )
+        monkeypatch.setattr("mirante.server.notify.channels.pushover.URL", pushover.url)
+        send("pushover", options)
+        send("pushover", {**options, "html": True, "message": "<b>{{ .Receiver }}</b>", "ttl": 0})
         first, second = (got.form for got in pushover.got)
     assert first == {
         "token": "t", "user": "u", "title": "t" * 249 + "…", "message": "(no details)", "url": "http://x",
@@ -224,14 +227,15 @@ def test_sns_publishes() -> None:
     assert len(fifo.form["MessageGroupId"]) == 64
 
 
-def test_sns_acts_in_a_role() -> None:
+def test_sns_acts_in_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose credentials it asks for first."""
     with receiving() as sns:
         keys = b"<AccessKeyId>R</AccessKeyId><SecretAccessKey>k</SecretAccessKey><SessionToken>st</SessionToken>"
         sns.reply(Reply(200, keys), Reply(200, b"ok"), Reply(200, b"nothing"))
         sigv4 = {
-            "region": "", "access_key": "A", "secret_key": "s", "role_arn": "arn:aws:iam::1:role/x", "sts_url": sns.url,
+            "region": "", "access_key": "A", "secret_key": "s", "role_arn": "arn:aws:iam::1:role/x", "external_id": "e",
         }  # fmt: skip
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sns.url)
         options = sns_options(sns, sigv4=sigv4, topic_arn="arn:aws:sns:eu-west-3:1:t")
         assert send("sns", options) == "200 ok"
         with pytest.raises(DeliveryError, match="no credentials of the role"):
@@ -239,7 +243,7 @@ def test_sns_acts_in_a_role() -> None:
     role, publish, _ = sns.got
     assert role.form == {
         "Action": "AssumeRole", "Version": "2011-06-15", "RoleArn": "arn:aws:iam::1:role/x",
-        "RoleSessionName": "mirante",
+        "RoleSessionName": "mirante", "ExternalId": "e",
     }  # fmt: skip
     assert publish.headers["x-amz-security-token"] == "st"
     assert "Credential=R/20231114/eu-west-3/sns/" in publish.headers["authorization"]

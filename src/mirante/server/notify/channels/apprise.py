@@ -27,21 +27,18 @@ async def send(message: Message, caller: Caller) -> str:
     Raises:
         DeliveryError: one could not be told.
     """
-    entries: Sequence[object] = message.get("urls", ()) or (message.get("url", None) or message.get("url_file", None),)
-    urls = [part for entry in entries for part in _read(message, entry).split()]
+    urls = [part for entry in message.get("urls", ()) for part in _read(message, entry).split()]
     as_html = message.get("format", "text") == "html"
     body = message.with_notice(message.html("body") if as_html else message.text("body"))
     style = str(message.get("format", "text"))
     return await tell(urls, message.text("title"), body, message.done, firing=message.firing, style=style)
 
 
-def _read(message: Message, entry: object) -> str:
-    if isinstance(entry, Secret):
-        try:
-            return entry.read()
-        except OSError as error:
-            raise DeliveryError(f"the URL cannot be read: {error}") from error
-    return message.render(str(entry or ""))
+def _read(message: Message, entry: Secret) -> str:
+    try:
+        return message.render(entry.read())
+    except OSError as error:
+        raise DeliveryError(f"the URL cannot be read: {error}") from error
 
 
 async def tell(urls: Sequence[str], title: str, body: str, done: set[str], *, firing: bool, style: str = "text") -> str:

@@ -85,7 +85,7 @@ def _server(message: Message) -> _Server:
 
 
 def compose(message: Message, recipients: Sequence[str]) -> bytes:
-    """The message; its id is the same for every attempt, and messages about one group are one conversation."""
+    """The message; its id is the same for every attempt."""
     configured = {key.title(): str(text) for key, text in message.get("headers", {}).items()}
     headers = {"From": str(message.get("from")), "To": ", ".join(recipients), "Subject": _SUBJECT, **configured}
     domain = headers["From"].rpartition("@")[2].strip("> ") or "mirante"
@@ -94,17 +94,21 @@ def compose(message: Message, recipients: Sequence[str]) -> bytes:
         mail[name] = " ".join(message.render(template).split())  # a header is one line
     if "Message-Id" not in configured:
         mail["Message-Id"] = f"<{message.notification.id}@{domain}>"
-    if _threaded(message):
-        mail["References"] = mail["In-Reply-To"] = f"<{message.key}@{domain}>"
+    if root := _thread(message):
+        mail["References"] = mail["In-Reply-To"] = f"<{root}@{domain}>"
     mail["Date"] = format_datetime(datetime.fromtimestamp(message.notification.created_at // 1000, UTC))
     mail["Auto-Submitted"] = "auto-generated"
     _fill(mail, message)
     return mail.as_bytes()
 
 
-def _threaded(message: Message) -> bool:
+def _thread(message: Message) -> str:
+    """An id that no mail has, to which all mails about the group answer; those of a day, if so configured."""
     threading: Mapping[str, object] = message.get("threading", {})
-    return bool(threading.get("enabled", True))
+    if not threading.get("enabled"):
+        return ""
+    day = datetime.fromtimestamp(message.notification.created_at // 1000, UTC).date().isoformat()
+    return f"{message.key}-{day}" if threading.get("thread_by_date") == "daily" else message.key
 
 
 def _fill(mail: EmailMessage, message: Message) -> None:

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from mirante.errors import DeliveryError
 from mirante.server.notify.channels.caller import Answer, Caller
-from mirante.server.notify.channels.message import Message, without_empty
-from mirante.server.notify.channels.pagerduty import filled
+from mirante.server.notify.channels.message import Message, inlined, without_empty
 
 _SUMMARY_CHARACTERS, _DESCRIPTION_CHARACTERS = 255, 32_767
 
@@ -41,7 +40,9 @@ class _Jira:
             answer = await self._call("POST", f"{self._base}/issue", {"fields": issue(self._message)})
             return str(answer.json().get("key") or answer)
         name = str(found.get("key"))
-        await self._call("PUT", f"{self._base}/issue/{name}", {"fields": issue(self._message)})
+        kept = self._message.get("not_updated", ())
+        fields = {key: value for key, value in issue(self._message).items() if key not in kept}
+        await self._call("PUT", f"{self._base}/issue/{name}", {"fields": fields})
         status = found.get("fields", {}).get("status", {}).get("statusCategory", {}).get("key")
         if self._message.firing is (status == "done"):
             await self._change(name, "reopen_transition" if self._message.firing else "resolve_transition")
@@ -110,7 +111,7 @@ def issue(message: Message) -> dict[str, Any]:
         "labels": labels,
         **without_empty({"description": description}),
         **({"priority": {"name": priority}} if priority else {}),
-        **{name: filled(message, value) for name, value in message.get("fields", {}).items()},
+        **{name: inlined(message, value) for name, value in message.get("fields", {}).items()},
     }
 
 

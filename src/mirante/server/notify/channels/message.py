@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -190,6 +192,28 @@ def words(text: str) -> list[str]:
         ['web', ' db']
     """
     return [part for part in text.strip().split(",") if part]
+
+
+def filled(message: Message, value: object) -> object:
+    """Templates anywhere in a nested value, filled in."""
+    if isinstance(value, dict):
+        return {key: filled(message, part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled(message, part) for part in value]
+    return message.render(value) if isinstance(value, str) else value
+
+
+def inlined(message: Message, value: object) -> object:
+    """The same, where a template that yields JSON (a number, a list, ``toJson``) stands for what that says."""
+    if isinstance(value, Mapping):
+        return {key: inlined(message, part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [inlined(message, part) for part in value]
+    found = filled(message, value)
+    with suppress(ValueError):
+        parsed = json.loads(found) if isinstance(found, str) else found
+        return found if isinstance(parsed, str) else parsed
+    return found
 
 
 def rfc3339(milliseconds: int) -> str:

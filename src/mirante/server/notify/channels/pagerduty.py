@@ -10,11 +10,11 @@ from typing import Any
 
 from mirante.errors import DeliveryError
 from mirante.server.notify.channels.caller import Caller
-from mirante.server.notify.channels.message import Message, without_empty
+from mirante.server.notify.channels.message import Message, filled, without_empty
 
 _MOST_BYTES = 512_000
 _SUMMARY_CHARACTERS = 1024
-_V1 = "https://events.pagerduty.com/generic/2010-04-15/create_event.json"
+URL_V1 = "https://events.pagerduty.com/generic/2010-04-15/create_event.json"
 _TOO_LARGE = {"error": "Custom details have been removed because the original event exceeds the maximum size of 512KB"}
 
 
@@ -25,9 +25,8 @@ async def send(message: Message, caller: Caller) -> str:
         DeliveryError: it did not arrive, or was refused.
     """
     key = message.notification.id
-    if message.get("service_key", None) or message.get("service_key_file", None):
-        url = str(message.get("service_url", _V1))
-        return str(await caller.post_json(url, _bounded(body_v1(message), "details"), key, retryable=(403,)))
+    if message.secret("service_key"):
+        return str(await caller.post_json(URL_V1, _bounded(body_v1(message), "details"), key, retryable=(403,)))
     event = body_v2(message)
     if len(json.dumps(event)) > _MOST_BYTES:
         event["payload"]["custom_details"] = _TOO_LARGE
@@ -54,15 +53,6 @@ def _key(message: Message, option: str) -> str:
 def _details(message: Message) -> dict[str, Any]:
     notice = {"notice": message.notice} if message.notice else {}
     return {**notice, **{name: filled(message, value) for name, value in message.get("details", {}).items()}}
-
-
-def filled(message: Message, value: object) -> object:
-    """Templates anywhere in a nested value, filled in."""
-    if isinstance(value, dict):
-        return {key: filled(message, part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled(message, part) for part in value]
-    return message.render(value) if isinstance(value, str) else value
 
 
 def body_v1(message: Message) -> dict[str, Any]:

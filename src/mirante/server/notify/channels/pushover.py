@@ -9,7 +9,7 @@ from mirante.server.notify.channels.caller import Caller
 from mirante.server.notify.channels.message import Message, cut
 
 _TITLE_CHARACTERS, _MESSAGE_CHARACTERS, _URL_CHARACTERS = 250, 1024, 512
-_URL = "https://api.pushover.net/1/messages.json"
+URL = "https://api.pushover.net/1/messages.json"
 
 
 async def send(message: Message, caller: Caller) -> str:
@@ -18,8 +18,7 @@ async def send(message: Message, caller: Caller) -> str:
     Raises:
         DeliveryError: it did not arrive, or was refused.
     """
-    url = str(message.get("api_url", _URL))
-    return str(await caller.post_form(url, fields(message), message.notification.id, {}))
+    return str(await caller.post_form(URL, fields(message), message.notification.id, {}))
 
 
 def fields(message: Message) -> dict[str, str]:

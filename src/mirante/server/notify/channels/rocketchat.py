@@ -34,7 +34,7 @@ def body(message: Message) -> dict[str, Any]:
     attachment = {
         "title": message.text("title", _TITLE_CHARACTERS),
         **message.rendered(message.options, "title_link", "text", "image_url", "thumb_url", "color"),
-        "fields": fields(message),
+        "fields": fields(message, message.options),
         "actions": [
             {"type": "button", **message.rendered(action, "text", "url", "msg")}
             for action in message.get("actions", ())

@@ -18,14 +18,35 @@ _TRANSIENT = frozenset({"rate_limited", "ratelimited", "service_unavailable", "i
 
 
 async def send(message: Message, caller: Caller) -> str:
-    """Post one message with one attachment.
+    """Post one message with one attachment, or change the one that the group has.
+
+    Which message that is is known until the server ends; then a group has a new one.
 
     Raises:
         DeliveryError: it did not arrive, or Slack refused it.
     """
-    answer = await caller.post_json(message.url("api_url"), body(message), message.notification.id)
+    url, sent = message.url("api_url"), body(message)
+    place = f"{message.key} {sent.get('channel', '')}"
+    first = caller.kept.get(place)
+    if first is not None and message.get("update_message", False):
+        url = url.replace("/chat.postMessage", "/chat.update")
+        sent["channel"], sent["ts"] = first.split()
+    elif first is not None:
+        sent["thread_ts"] = first.split()[1]
+    answer = await caller.post_json(url, sent, message.notification.id)
     _check(answer, message.text("channel"))
+    _keep(message, caller, place, answer)
     return str(answer)
+
+
+def _keep(message: Message, caller: Caller, place: str, answer: Answer) -> None:
+    """The group's message, while the group has alerts that fire."""
+    if not message.firing:
+        caller.kept.pop(place, None)
+    elif message.get("update_message", False) or message.get("post_updates_to_thread", False):
+        found = answer.json()
+        if found.get("ts") and found.get("channel"):
+            caller.kept.setdefault(place, f"{found['channel']} {found['ts']}")
 
 
 def body(message: Message) -> dict[str, Any]:
@@ -48,16 +69,16 @@ def _attachment(message: Message) -> dict[str, Any]:
         **without_empty({"title": message.text("title", _TITLE_CHARACTERS), "pretext": pretext}),
         **optional,
         "mrkdwn_in": list(message.get("mrkdwn_in", ()) or _MARKDOWN),
-        **without_empty({"fields": fields(message), "actions": _actions(message)}),
+        **without_empty({"fields": fields(message, message.options), "actions": _actions(message)}),
     }
 
 
-def fields(message: Message) -> list[dict[str, Any]]:
-    """Fields as Slack and Rocket.Chat have them; ``short_fields`` says what a field itself does not."""
+def fields(message: Message, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Fields as Slack and what is like it have them; ``short_fields`` says what a field itself does not."""
     short = message.get("short_fields", False)
     return [
         {**message.rendered(field, "title", "value"), "short": short if field.get("short") is None else field["short"]}
-        for field in message.get("fields", ())
+        for field in entry.get("fields") or ()
     ]
 
 

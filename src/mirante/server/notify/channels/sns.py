@@ -5,6 +5,7 @@ Source: docs.aws.amazon.com, "Amazon SNS API Reference: Publish" and "AWS STS AP
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -32,8 +33,7 @@ async def send(message: Message, caller: Caller) -> str:
     signer = _Signer(caller, region, message.now)
     credentials = _credentials(settings)
     if settings.get("role_arn"):
-        sts = str(settings.get("sts_url") or f"https://sts.{region}.amazonaws.com/")
-        credentials = await signer.assume(sts, str(settings["role_arn"]), credentials)
+        credentials = await signer.assume(_sts(settings, region), settings, credentials)
     answer = await signer.post("sns", url, fields(message), credentials, message.notification.id)
     return _element(answer, "MessageId") or str(answer)
 
@@ -73,9 +73,12 @@ class _Signer:
         signed = sign(credentials, self._region, service, url, headers, body, self._now)
         return await self._caller.call("POST", url, key, signed, body)
 
-    async def assume(self, url: str, role: str, credentials: Credentials) -> Credentials:
+    async def assume(self, url: str, settings: Mapping[str, Any], credentials: Credentials) -> Credentials:
         """Credentials of a role, for this one request."""
+        role = str(settings["role_arn"])
         form = {"Action": "AssumeRole", "Version": "2011-06-15", "RoleArn": role, "RoleSessionName": "mirante"}
+        if settings.get("external_id"):
+            form["ExternalId"] = str(settings["external_id"])
         answer = await self.post("sts", url, form, credentials, "")
         names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
         found = Credentials(*(_element(answer, name) for name in names))
@@ -100,6 +103,12 @@ def _credentials(settings: Mapping[str, Any]) -> Credentials:
             permanent=True,
         )
     return found
+
+
+def _sts(settings: Mapping[str, Any], region: str) -> str:
+    """Where roles are asked for; Amazon's own variable names another place."""
+    kind = "sts-fips" if settings.get("use_fips_sts_endpoint") else "sts"
+    return os.environ.get("AWS_ENDPOINT_URL_STS") or f"https://{kind}.{region}.amazonaws.com/"
 
 
 def _region_of(arn: str) -> str:

@@ -1,4 +1,4 @@
-"""``webhook_configs`` and ``incidentio_configs``: the body of version 4.
+"""``webhook_configs`` and ``incidentio_configs``: the body of version 4, or one of the user's own.
 
 Source: prometheus.io, "Configuration" of alerting, ``webhook_config`` and ``incidentio_config``.
 """
@@ -6,7 +6,7 @@ Source: prometheus.io, "Configuration" of alerting, ``webhook_config`` and ``inc
 from __future__ import annotations
 
 from mirante.server.notify.channels.caller import Caller
-from mirante.server.notify.channels.message import Message, version4
+from mirante.server.notify.channels.message import Message, inlined, version4
 
 
 async def send(message: Message, caller: Caller) -> str:
@@ -29,6 +29,7 @@ async def send_incidentio(message: Message, caller: Caller) -> str:
 
 
 async def _post(message: Message, caller: Caller, headers: dict[str, str]) -> str:
-    body = version4(message, int(message.get("max_alerts", 0)))
+    payload = message.get("payload", None)
+    body = version4(message, int(message.get("max_alerts", 0))) if payload is None else inlined(message, payload)
     url = message.render(message.url("url"))
     return str(await caller.post_json(url, body, message.notification.id, headers=headers))

@@ -14,7 +14,7 @@ PAGE_SOURCES := $(shell find ui/src -type f 2>/dev/null) ui/index.html ui/vite.c
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-web bench-promql fuzz soak clean
+.PHONY: help serve demo test lint types imports pytest quick page-checks ui lock bench-sdk bench-server bench-web bench-promql bench-rules fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python benchmarks/bench_promql.py
 	$(BIN)/python -m benchmarks.bench_promql_growth --plot docs/images/promql-growth.svg
 	$(BIN)/python -m benchmarks.bench_dashboard
+
+bench-rules: $(READY) ## 5,000 rules over 100,000 series, beside Prometheus
+	$(BIN)/python benchmarks/bench_rules.py
 
 # Tests with a number of examples of their own keep it.
 PARSERS := tests/formats tests/server/ingest tests/server/scrape/test_page.py tests/server/scrape/test_protobuf.py \

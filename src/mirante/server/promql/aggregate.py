@@ -35,12 +35,57 @@ class Groups:
     labels: Sequence[Labels]
     members: Sequence[Ints]
 
-    def cubes(self) -> Iterator[tuple[Ints, Ints]]:
-        """For each size: the groups that have it, and their rows in shape (size, groups)."""
+    def cubes(self, matrix: Matrix) -> Iterator[tuple[Ints, Cube]]:
+        """For each size: the groups that have it, and their cells."""
         sizes = np.array([len(rows) for rows in self.members])
         for size in np.unique(sizes).tolist():
             groups = np.flatnonzero(sizes == size)
-            yield groups, np.stack([self.members[group] for group in groups.tolist()], axis=1)
+            yield groups, Cube(matrix, np.stack([self.members[group] for group in groups.tolist()], axis=1))
+
+
+_CELLS = 1 << 16
+"""What is folded at a time, half a megabyte: more would go through main memory again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cube:
+    """The cells of groups of one size: axes are member, group and step.
+
+    Attributes:
+        matrix: where they are.
+        rows: row numbers, of shape (members, groups).
+    """
+
+    matrix: Matrix
+    rows: Ints
+
+    @property
+    def whole(self) -> tuple[Floats, Bools]:
+        """All values, and which of them are samples."""
+        return self._members(0, len(self.rows))
+
+    @property
+    def inside(self) -> Bools:
+        """Which values are samples."""
+        return self.matrix.present[:, None, :] if self._in_order else self.matrix.present[self.rows]
+
+    def parts(self) -> Iterator[tuple[Floats, Bools]]:
+        """The same by some members at a time."""
+        size = max(2, _CELLS // max(1, self.rows.shape[1] * self.matrix.steps))
+        for low in range(0, len(self.rows), size):
+            yield self._members(low, low + size)
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether it is one group of all rows."""
+        return self.rows.size == len(self.matrix) and self.rows.shape[1] == 1
+
+    def _members(self, low: int, high: int) -> tuple[Floats, Bools]:
+        rows = self.rows[low:high]
+        values, present = self.matrix.values, self.matrix.present
+        if self._in_order:  # no copy
+            return values[low:high, None, :], present[low:high, None, :]
+        return values[rows], present[rows]
 
 
 def aggregate(context: Context, node: Aggregate) -> Matrix:
@@ -59,22 +104,15 @@ def aggregate(context: Context, node: Aggregate) -> Matrix:
     groups = group_rows(matrix.labels, node.labels, without=node.without)
     values = np.zeros((len(groups.labels), matrix.steps))
     present = np.zeros(values.shape, dtype=np.bool_)
-    for which, rows in groups.cubes():
-        cube, inside = _cube(matrix, rows)
-        present[which] = inside.any(axis=0)
+    for which, cube in groups.cubes(matrix):
+        present[which] = cube.inside.any(axis=0)
         with np.errstate(all="ignore"):
-            values[which] = quantile_cube(cube, inside, param) if param is not None else _FOLDS[node.op](cube, inside)
+            values[which] = quantile_cube(*cube.whole, param) if param is not None else _FOLDS[node.op](cube)
     unnamed = None
     if matrix.unnamed is not None:
         pending = matrix.unnamed
         unnamed = np.array([bool(pending[rows].any()) for rows in groups.members])
     return Matrix(groups.labels, values, present, unnamed)
-
-
-def _cube(matrix: Matrix, rows: Ints) -> tuple[Floats, Bools]:
-    if rows.size == len(matrix) and rows.shape[1] == 1:  # one group of all rows, already in order: no copy
-        return matrix.values[:, None, :], matrix.present[:, None, :]
-    return matrix.values[rows], matrix.present[rows]
 
 
 def _param_position(node: Aggregate) -> int:
@@ -103,46 +141,56 @@ def group_rows(labels: Sequence[Labels], names: tuple[str, ...], *, without: boo
     return Groups(sets, [np.asarray(rows) for rows in members.values()])
 
 
-def _sum(cube: Floats, inside: Bools) -> Floats:
-    return compensated(*sum_rows(_only(cube, inside)))
+def _sum(cube: Cube) -> Floats:
+    return compensated(*sum_rows(_terms(cube, 0.0)))
 
 
-def _avg(cube: Floats, inside: Bools) -> Floats:
-    count = inside.sum(axis=0)
-    values = _only(cube, inside)
-    total, lost = sum_rows(values)
+def _avg(cube: Cube) -> Floats:
+    count = _count(cube)
+    total, lost = sum_rows(_terms(cube, 0.0))
     mean = compensated(total / count, lost / count)
     overflown = ~np.isfinite(mean)
     if overflown.any():
         # The sum does not fit a float; that of the parts does.
-        mean = np.where(overflown, compensated(*sum_rows(values / count)), mean)
+        parts = (values / count for values in _terms(cube, 0.0))
+        mean = np.where(overflown, compensated(*sum_rows(parts)), mean)
     return mean
 
 
-def _only(cube: Floats, inside: Bools) -> Floats:
-    return cube if inside.all() else np.where(inside, cube, 0.0)
+def _count(cube: Cube) -> Floats:
+    return np.asarray(cube.inside.sum(axis=0), dtype=np.float64)
 
 
-def _extreme(function: np.ufunc) -> Callable[[Floats, Bools], Floats]:
-    def fold(cube: Floats, inside: Bools) -> Floats:
-        return np.asarray(function.reduce(cube if inside.all() else np.where(inside, cube, np.nan), axis=0))
+def _terms(cube: Cube, value: float) -> Iterator[Floats]:
+    """The parts, with that value where no sample is."""
+    return (_filled(values, inside, value) for values, inside in cube.parts())
+
+
+def _filled(values: Floats, inside: Bools, value: float) -> Floats:
+    return values if inside.all() else np.where(inside, values, value)
+
+
+def _extreme(function: np.ufunc) -> Callable[[Cube], Floats]:
+    def fold(cube: Cube) -> Floats:
+        parts = [function.reduce(values, axis=0) for values in _terms(cube, np.nan)]
+        return np.asarray(function.reduce(np.stack(parts), axis=0))
 
     return fold
 
 
-def _stdvar(cube: Floats, inside: Bools) -> Floats:
-    return variance(cube, inside, axis=0)
+def _stdvar(cube: Cube) -> Floats:
+    return variance(*cube.whole, axis=0)
 
 
-_FOLDS: Mapping[str, Callable[[Floats, Bools], Floats]] = {
+_FOLDS: Mapping[str, Callable[[Cube], Floats]] = {
     "sum": _sum,
     "avg": _avg,
     "min": _extreme(np.fmin),
     "max": _extreme(np.fmax),
-    "count": lambda _, inside: inside.sum(axis=0).astype(np.float64),
-    "group": lambda _, inside: np.ones(inside.shape[1:]),
+    "count": _count,
+    "group": lambda cube: np.ones((cube.rows.shape[1], cube.matrix.steps)),
     "stdvar": _stdvar,
-    "stddev": lambda cube, inside: np.sqrt(_stdvar(cube, inside)),
+    "stddev": lambda cube: np.sqrt(_stdvar(cube)),
 }
 
 
@@ -202,8 +250,8 @@ def _select(context: Context, node: Aggregate) -> Matrix:
     keep = np.zeros(matrix.present.shape, dtype=np.bool_)
     with np.errstate(all="ignore"):
         wanted = np.clip(np.trunc(param), 0, len(matrix))
-    for _, rows in groups.cubes():
-        keep[rows] = _SELECTIONS[node.op](*_cube(matrix, rows), wanted)
+    for _, cube in groups.cubes(matrix):
+        keep[cube.rows] = _SELECTIONS[node.op](*cube.whole, wanted)
     chosen = matrix.with_points(matrix.values, keep)
     if context.query.many or node.op == "limitk":
         return chosen.compact()
@@ -230,7 +278,39 @@ def _ranked(matrix: Matrix, groups: Groups, *, largest_first: bool) -> Matrix:
 def _largest(cube: Floats, inside: Bools, wanted: Floats) -> Bools:
     """The ``wanted`` largest cells of each column; of equal ones the first; NaN only when there is nothing else."""
     numbers = inside & ~np.isnan(cube)
-    ranked = cube if numbers.all() else np.where(numbers, cube, -np.inf)
+    counts = np.unique(wanted).tolist()
+    if len(counts) == 1 and (inside == numbers).all():
+        members = _promising(cube, numbers, int(counts[0]))
+        if len(members) < len(cube):
+            keep = np.zeros(cube.shape, dtype=np.bool_)
+            keep[members] = _chosen(cube[members], inside[members], numbers[members], wanted)
+            return keep
+    return _chosen(cube, inside, numbers, wanted)
+
+
+_MEMBERS = 64
+
+
+def _promising(cube: Floats, numbers: Bools, count: int) -> Ints:
+    """The only members that can be among the ``count`` largest numbers of a column, of equal ones the first.
+
+    They are judged by 64: with ``count`` greatest values of such parts at least so great, only parts whose own is
+    greater matter, and of those where it is equal the first ones.
+    """
+    parts = [slice(low, low + _MEMBERS) for low in range(0, len(cube), _MEMBERS)]
+    if not 0 < count < len(parts) // 4:
+        return np.arange(len(cube))
+    some = np.stack([numbers[part].any(axis=0) for part in parts])
+    best = np.stack([_filled(cube[part], numbers[part], -np.inf).max(axis=0) for part in parts])
+    bound = np.partition(best, len(best) - count, axis=0)[len(best) - count]
+    equal = some & (best == bound)
+    # A bound of minus infinity is a value or stands for none at all: then every part with a number may matter.
+    matter = some & ((best > bound) | (bound == -np.inf) | (equal & (np.cumsum(equal, axis=0) <= count)))
+    return np.flatnonzero(np.repeat(matter.any(axis=(1, 2)), _MEMBERS)[: len(cube)])
+
+
+def _chosen(cube: Floats, inside: Bools, numbers: Bools, wanted: Floats) -> Bools:
+    ranked = _filled(cube, numbers, -np.inf)
     keep = numbers.copy()
     total = numbers.sum(axis=0)
     counts = np.unique(wanted).tolist()

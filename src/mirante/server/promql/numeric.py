@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from mirante.server.promql.matrix import Bools, Floats, Ints
@@ -19,22 +21,16 @@ def neumaier(total: Floats, lost: Floats, term: Floats) -> tuple[Floats, Floats]
         return new, np.where(np.isinf(new), 0.0, lost + missed)
 
 
-_CELLS = 1 << 16
-"""What is added at a time, half a megabyte: the sums of more would go through main memory again and again."""
-
-
-def sum_rows(values: Floats) -> tuple[Floats, Floats]:
-    """Sum over the first axis and what its rounding lost, halving the rows until one is left.
+def sum_rows(parts: Iterable[Floats]) -> tuple[Floats, Floats]:
+    """Sum over the first axis of all parts, at least one, and what its rounding lost; halves rows until one is left.
 
     Each addition is exact in the sum of its two results (Knuth's two-sum): nothing small is lost beside a large value.
     """
-    rows = max(2, _CELLS // max(1, values[0].size))
-    if len(values) <= rows:
-        return _halved(values)
-    parts = [_halved(values[low : low + rows]) for low in range(0, len(values), rows)]
-    total, lost = sum_rows(np.stack([total for total, _ in parts]))
-    with np.errstate(all="ignore"):
-        return total, lost + np.sum([lost for _, lost in parts], axis=0)
+    sums = map(_halved, parts)
+    total, lost = next(sums)
+    for term, missed in sums:
+        total, lost = neumaier(total, lost + missed, term)
+    return total, lost
 
 
 def _halved(values: Floats) -> tuple[Floats, Floats]:

@@ -26,6 +26,11 @@ def test_what_is_written_is_read_back(document: object) -> None:
     assert yaml.safe_load(write_yaml(document)) == document  # type: ignore[arg-type] # either of the two
 
 
+def test_large_numbers_are_numbers() -> None:
+    """YAML 1.1 takes ``1e+16`` for text, as it has no point."""
+    assert yaml.safe_load(write_yaml([1e16, -1.5e-7, math.inf])) == [1e16, -1.5e-7, math.inf]
+
+
 def test_not_a_number_is_one() -> None:
     """It equals nothing, so that it has a test of its own."""
     assert math.isnan(yaml.safe_load(write_yaml([math.nan]))[0])

@@ -147,10 +147,12 @@ def test_a_short_program_asks_before_it_leaves(receiver: SettingsReceiver) -> No
 
 
 def test_without_a_server_nothing_is_asked() -> None:
-    """Of whom?"""
+    """Of whom? Nor is it in a forked child."""
     alerts.register(DOWN)
     mirante.configure("shop", registry=Registry())
     assert _State.running is not None
+    assert _State.running.asking is None
+    _State.running.in_child()
     assert _State.running.asking is None
 
 

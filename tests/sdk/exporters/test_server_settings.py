@@ -29,7 +29,7 @@ def asking(
 ) -> SettingsPush:
     """An application that wants that."""
     settings = SdkSettings(endpoint=receiver.url + "/", token="t", export_interval=interval, shutdown_timeout=60)  # noqa: S106 - made up
-    return SettingsPush(settings, lambda: wishes, clock or FakeClock())
+    return SettingsPush(settings, lambda: dict(wishes), clock or FakeClock())  # a thread may be reading it
 
 
 def test_what_is_wanted_is_asked_for_once_and_with_the_token(receiver: SettingsReceiver) -> None:

@@ -40,7 +40,6 @@ REFUSED = [
     ("a\n  {{ nope }}", 2, 6, 'function "nope" not defined'),
     ("{{ $x }}", 1, 4, 'undefined variable "$x"; declare it with $x := before'),
     ("{{ if 0 }}{{ $x := 1 }}{{ else }}{{ $x }}{{ end }}", 1, 37, 'undefined variable "$x"'),
-    ("{{ $x = 1 }}", 1, 4, 'undefined variable "$x"'),
     ("{{ with $x := 1 }}{{ end }}{{ $x }}", 1, 31, 'undefined variable "$x"'),
     ("{{ if }}", 1, 7, "missing value for if"),
     ("{{ }}", 1, 4, "missing value for command"),
@@ -108,6 +107,8 @@ def test_what_is_no_template_is_refused(text: str, line: int, column: int, messa
 
 
 FAILING = [
+    ("{{ $x = 1 }}", "undefined variable: $x; declare it with $x := before"),
+    ("{{ range $x = .list }}{{ end }}", "undefined variable: $x"),
     ("{{ or 1 ($x := 2) }}{{ $x }}", "undefined variable: $x"),
     ("{{ or 1 ($x := 2) }}{{ $x = 3 }}", "undefined variable: $x"),
     ("{{ .point.Y }}", "<.point.Y>: can't evaluate field Y in type geo.Point; it has Double, Fail, Next, X"),
@@ -168,7 +169,7 @@ NEWER = [
     ("{{ print text text }} {{ printf `%T` . }} {{ printf `%T` .f }}", "aa map[string]interface {} float64"),
     ("{{ range 3 }}{{ . }}{{ end }}", "012"),
     ("{{ with 0 }}a{{ else with 1 }}{{ . }}{{ else }}b{{ end }}", "1"),
-    ("{{ eq .none nil }} {{ ne 1 nil }}", "true true"),
+    ("{{ eq .none nil }} {{ ne 1 nil }} {{ ne .point nil }}", "true true true"),
     ("{{ sized `a` 1.0 1 true .texts .point }}", "a11.0True['a', 'b']3"),
     ("{{ sized `a` 1 1 true nil .point }}", "a11.0TrueNone3"),
     ("{{ .point.Next.Double }} {{ .point.Next.Next.X }} {{ (.point).X }} {{ text | len }}", "8 <no value> 3 1"),
@@ -177,6 +178,7 @@ NEWER = [
         "{{ printf `%+v` .point }} {{ printf `%#v` .point }}",
         "{X:3 Next:{X:4 Next:<nil>}} geo.Point{X:3, Next:geo.Point{X:4, Next:interface {}(nil)}}",
     ),
+    ("{{ html nil }} {{ urlquery nil `a` }}", "&lt;no value&gt; %3Cno+value%3Ea"),
     ("{{ .nope }} {{ .nope.more }} {{ .none.x }}", "<no value> <no value> <no value>"),
     ("{{ define `a` }} {{ end }}{{ define `a` }}1{{ end }}{{ define `a` }} {{ end }}{{ template `a` }}", "1"),
     ('{{ print `a\\xff` }}{{ `b` }} {{ "\\xff\\xc3" }}{{ "\\xa9" }}', "a\\xffb \ufffdé"),

@@ -90,10 +90,12 @@ def _kind(value: object) -> Kind:
 
 def _comparable(first: object, second: object) -> None:
     kinds = _kind(first), _kind(second)
+    if "nil" in kinds:
+        return
     if "other" in kinds:
         wrong = first if kinds[0] == "other" else second
         raise ValueError(f"invalid type for comparison: {type_name(wrong)}")
-    if kinds[0] != kinds[1] and "nil" not in kinds:
+    if kinds[0] != kinds[1]:
         hint = "; write whole numbers as 1.0 beside a float" if set(kinds) == {"int", "float"} else ""
         raise ValueError(f"incompatible types for comparison: {type_name(first)} and {type_name(second)}{hint}")
 
@@ -146,8 +148,12 @@ def _println(*arguments: object) -> str:
     return sprintf(" ".join(["%v"] * len(arguments)) + "\n", arguments, MOST)
 
 
+def _shown(arguments: tuple[object, ...]) -> str:
+    return sprint(["<no value>" if argument is None else argument for argument in arguments], MOST)
+
+
 def _html(*arguments: object) -> str:
-    return escape_html(sprint(arguments, MOST))
+    return escape_html(_shown(arguments))
 
 
 def escape_html(text: str) -> str:
@@ -157,7 +163,7 @@ def escape_html(text: str) -> str:
 
 def _js(*arguments: object) -> str:
     out = []
-    for char in sprint(arguments, MOST):
+    for char in _shown(arguments):
         if char in _JS:
             out.append(_JS[char])
         elif char < " " or not (char.isprintable() or char < "\x80"):
@@ -168,7 +174,7 @@ def _js(*arguments: object) -> str:
 
 
 def _urlquery(*arguments: object) -> str:
-    return quote_plus(_bytes(sprint(arguments, MOST)), safe="-_.~")
+    return quote_plus(_bytes(_shown(arguments)), safe="-_.~")
 
 
 BUILTINS: Mapping[str, Function] = {

@@ -194,8 +194,7 @@ class Execution:
         for index in range(len(self._variables) - 1, -1, -1):
             if self._variables[index][0] == name:
                 return index
-        # It was declared in an argument that ``and`` or ``or`` left out.
-        raise self._error(node, f"undefined variable: {name}")
+        raise self._error(node, f"undefined variable: {name}; declare it with {name} := before")
 
     def _pipe(self, pipe: Pipe, dot: object) -> object:
         value: object = _NONE

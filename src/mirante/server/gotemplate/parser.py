@@ -242,9 +242,6 @@ class _Parser:
             names.append(token.text)
             sign = self._skip()
             if sign.text in {":=", "="} and sign.kind == "sign":
-                if sign.text == "=":
-                    for name in names:
-                        self._known(name, token)
                 return tuple(names), sign.text == "="
             if sign.text != ",":
                 break

@@ -105,19 +105,25 @@ class AlertData(Struct):
         self.generator_url, self.fingerprint = alert.generator_url, alert.id
 
 
-class Alerts(list[AlertData]):
+class AlertList(list[AlertData]):
+    """Some alerts of a notification."""
+
+    go_type: ClassVar[str] = "[]template.Alert"
+
+
+class Alerts(AlertList):
     """Alerts of a notification."""
 
     go_type: ClassVar[str] = "template.Alerts"
     go_methods: ClassVar[Mapping[str, str]] = {"Firing": "firing", "Resolved": "resolved"}
 
-    def firing(self) -> Alerts:
+    def firing(self) -> AlertList:
         """Those that fire."""
-        return Alerts(alert for alert in self if alert.status == "firing")
+        return AlertList(alert for alert in self if alert.status == "firing")
 
-    def resolved(self) -> Alerts:
+    def resolved(self) -> AlertList:
         """Those that have ended."""
-        return Alerts(alert for alert in self if alert.status == "resolved")
+        return AlertList(alert for alert in self if alert.status == "resolved")
 
 
 class Data(Struct):

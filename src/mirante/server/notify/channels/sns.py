@@ -29,7 +29,7 @@ async def send(message: Message, caller: Caller) -> str:
     """
     settings: Mapping[str, Any] = message.get("sigv4", {})
     region = str(settings.get("region") or "") or _region_of(message.text("topic_arn") or message.text("target_arn"))
-    url = str(message.text("api_url")) or f"https://sns.{region}.amazonaws.com/"
+    url = (message.text("api_url") or f"https://sns.{region}.amazonaws.com").rstrip("/") + "/"
     signer = _Signer(caller, region, message.now)
     credentials = _credentials(settings)
     if settings.get("role_arn"):

@@ -22,6 +22,8 @@ def test_a_good_page_has_no_problems() -> None:
     """One metric of every type."""
     assert (
         found(
+            "# Made by hand.",
+            "",
             "# HELP requests_total Requests.",
             "# TYPE requests_total counter",
             'requests_total{method="GET"} 1',

@@ -201,6 +201,8 @@ def test_the_command_tells_what_fails_and_goes_on() -> None:
         "        got: n 0",
     ]
     assert f"    {CORPUS / 'broken.rules.yml'}, line 1: group" in result.stderr
+    failing = command(CORPUS / "failing_rule.fail.yml")
+    assert "    rule: both, time: 0s, err: multiple matches for labels" in failing.stderr
     differing = command("--diff", "--run", "^$", CORPUS / "value.fail.yml")
     assert "        - n 1\n        + n 0\n" in differing.stderr
     assert command("--run", "other", CORPUS / "value.fail.yml").exit_code == 0

@@ -102,8 +102,16 @@ class RecentSamples:
 
 @dataclass(frozen=True, slots=True)
 class _WithRecent(SeriesSet):
-    """Series of which some have samples in memory, by row."""
+    """Series of which some have samples in memory.
 
+    Attributes:
+        base: those that the store has.
+        places: where each of these stands.
+        recent: by row, what is in memory.
+    """
+
+    base: SeriesSet
+    places: npt.NDArray[np.int64]
     recent: Mapping[int, _Recent]
 
 
@@ -127,9 +135,9 @@ class RecentReader:
 
     def samples(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> SampleBlock:
         """See MetricReader."""
-        block = self._base.samples(found, after, until, budget)
         if not isinstance(found, _WithRecent):
-            return block
+            return self._base.samples(found, after, until, budget)
+        block = _spread(self._base.samples(found.base, after, until, budget), found.places, len(found))
         more = [
             (row, sample.time, sample.value)
             for row, one in found.recent.items()
@@ -151,12 +159,18 @@ def _joined(found: SeriesSet, recent: Sequence[_Recent]) -> SeriesSet:
     ids = np.concatenate([found.ids, np.array([one.number for one in new], dtype=np.uint64)])
     labels = [*found.labels, *(one.labels for one in new)]
     order = np.argsort(ids)
-    placed = {int(old): place for place, old in enumerate(order.tolist())}
-    of_row = {rows[key_of(one.labels)]: one for one in recent if key_of(one.labels) in rows}
-    of_row |= {len(found) + number: one for number, one in enumerate(new)}
-    return _WithRecent(
-        ids[order], [labels[old] for old in order.tolist()], {placed[r]: one for r, one in of_row.items()}
-    )
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    rows |= {key_of(one.labels): len(found) + number for number, one in enumerate(new)}
+    of_row = {int(places[rows[key_of(one.labels)]]): one for one in recent}
+    return _WithRecent(ids[order], [labels[row] for row in order.tolist()], found, places[: len(found)], of_row)
+
+
+def _spread(block: SampleBlock, places: npt.NDArray[np.int64], series: int) -> SampleBlock:
+    """The block with rows for series that have no samples in it."""
+    counts = np.zeros(series, dtype=np.int64)
+    counts[places] = np.diff(block.offsets)
+    return SampleBlock(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), block.timestamps, block.values)
 
 
 def _merged(block: SampleBlock, more: Sequence[tuple[int, int, float]]) -> SampleBlock:

@@ -49,6 +49,21 @@ def asked(server: peers.Peer, token: str) -> Any:
     return json.loads(body)["data"]
 
 
+def evaluated(server: peers.Peer, token: str) -> list[tuple[str, str]]:
+    """Name and query of every rule that the server evaluates."""
+    _, body = peers.fetch(f"{server.url}/api/v1/rules", headers={"Authorization": f"Bearer {token}"})
+    return [(rule["name"], rule["query"]) for group in json.loads(body)["data"]["groups"] for rule in group["rules"]]
+
+
+def refusal(server: peers.Peer, token: str, rule: dict[str, str]) -> str:
+    """What is said of that rule, which is wrong."""
+    body = json.dumps({"groups": [{"name": "a", "rules": [rule]}]}).encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    status, answer = peers.fetch(f"{server.url}/api/v1/settings/rules/shop", data=body, headers=headers, method="PUT")
+    assert status == 400
+    return str(json.loads(answer)["error"])
+
+
 def retention(server: peers.Peer, token: str) -> Any:
     """The rules of retention in force."""
     _, body = peers.fetch(f"{server.url}/api/v1/admin/retention", headers={"Authorization": f"Bearer {token}"})
@@ -77,6 +92,14 @@ def test_what_an_application_asks_for_is_in_force_and_lasts(tmp_path: Path, capl
         found = asked(server, admin)
         assert found["rules"] == {"shop": alerts.rule_file([DOWN])}
         assert retention(server, admin)["metrics"] == 15 * 86_400
+        assert evaluated(server, admin) == [("Down", "up == 0")]
+        assert '"Bad"' in refusal(server, may, {"alert": "Bad", "expr": "rat(up[5m])"})
+        assert "rules/shop.yml, line" in refusal(
+            server, may, {"alert": "Bad", "sql": "SELECT 1 AS value FROM file('/etc/passwd')"}
+        )
+        assert asked(server, admin) == found
+        assert evaluated(server, admin) == [("Down", "up == 0")]
     with peers.mirante(tmp_path, "--auth", "on", "--no-host-metrics") as server:
         assert asked(server, admin) == found
         assert retention(server, admin)["metrics"] == 15 * 86_400
+        assert evaluated(server, admin) == [("Down", "up == 0")]

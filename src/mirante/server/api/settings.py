@@ -123,8 +123,9 @@ class SettingsApi:
                 except ConfigError as error:
                     await run_in_threadpool(self._kept.replace, name, before)
                     # What is wrong elsewhere may be put right, and is not the application's fault.
-                    kind = "bad_data" if str(self._kept.path(name)) in str(error) else "unavailable"
-                    return failure(kind, f"it cannot be put in force, and nothing has changed: {error}")
+                    reason = str(error).replace(str(self._kept.path(name)), name)
+                    kind = "unavailable" if reason == str(error) else "bad_data"
+                    return failure(kind, f"it cannot be put in force, and nothing has changed: {reason}")
                 asking = ASKING.get()
                 log.info("%s changed the settings: %s", asking.name if asking else "somebody", name)
         return success_json({"changed": changed})

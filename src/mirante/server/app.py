@@ -38,6 +38,7 @@ from mirante.server.ingest.exchange import Bounds
 from mirante.server.ingest.push_groups import PushGroups
 from mirante.server.ingest.series_limit import SeriesLimitedLog
 from mirante.server.keeping import Keeping, open_store
+from mirante.server.notifying import Notifying, NotifySources
 from mirante.server.otlp_ports import OtlpPorts
 from mirante.server.promql.engine import Engine as PromqlEngine
 from mirante.server.reload import Commit, Reloading
@@ -128,10 +129,11 @@ class Server:
         jobs = own.builtin_jobs(settings.host, port, token, tls=self._certificate is not None)
         self._builtin = jobs if settings.host_metrics else ()
         self._scraper = ScrapeManager(config.with_builtin(*self._builtin), writer)
-        sources = RuleSources(settings, lambda: scrape_config(settings), asked, external_url(settings, port))
-        ruling = Ruling(sources, engine, reader, writer)
+        sources = (settings, lambda: scrape_config(settings), asked, external_url(settings, port))
+        self._notifying = self._closing.enter_context(Notifying(NotifySources(*sources), data))
+        ruling = Ruling(RuleSources(*sources), engine, reader, writer, self._notifying)
         self._rules = ruling.manager
-        self._reloading = Reloading([self._prepare_scrape, keeping.prepare, ruling.prepare])
+        self._reloading = Reloading([self._prepare_scrape, keeping.prepare, self._notifying.prepare, ruling.prepare])
         self._ready = False
         prometheus = PrometheusApi(
             PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000), histograms=reader),
@@ -145,7 +147,7 @@ class Server:
         log_of_senders = SeriesLimitedLog(writer, senders) if settings.limits.series else writer
         pushed = PushGroups(data / "pushgateway", log_of_senders, writer)
         self._closing.callback(pushed.close)
-        for collector in (writer, self._scraper, self._rules, self._reloading, received, pushed):
+        for collector in (writer, self._scraper, self._rules, self._notifying, self._reloading, received, pushed):
             telemetry.registry.register(collector)
         keeping.register(telemetry.registry)
         self.app = Starlette(
@@ -178,6 +180,7 @@ class Server:
         async def started() -> None:
             await otlp.start(self.app, Bounds().max_body, self._certificate)
             await self._scraper.start()
+            self._notifying.start()
             await self._rules.start()
             self._ready = True
             scheme = "https" if self._certificate else "http"
@@ -192,6 +195,7 @@ class Server:
         self._ready = False
         await otlp.stop()
         await self._rules.stop()
+        await self._notifying.stop()
         await self._scraper.stop()
 
     def _prepare_scrape(self) -> Commit:

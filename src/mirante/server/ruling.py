@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 from mirante._core.clock import SYSTEM_CLOCK
-from mirante.server.alert import AlertSink
 from mirante.server.application_settings import ApplicationSettings
+from mirante.server.notifying import Notifying
 from mirante.server.reload import Commit
 from mirante.server.rules.evaluation import RuleOptions
 from mirante.server.rules.manager import WORKERS, RuleManager, RuleSet
@@ -68,7 +68,7 @@ class Ruling:
         engine: where SQL runs.
         reader: reads metrics.
         writer: the store's log.
-        sinks: who is told of alerts.
+        notifying: tells people of alerts.
 
     Raises:
         ConfigError: a rule cannot be used.
@@ -83,13 +83,13 @@ class Ruling:
         engine: Engine,
         reader: MetricReader,
         writer: LogWriter,
-        sinks: Sequence[AlertSink] = (),
+        notifying: Notifying,
     ) -> None:
         self._sources, query = sources, sources.settings.query
         budgets = Budgets(query.timeout, query.max_samples, engine.cancel)
         store = ServerStore(reader, UserSql(engine), writer, budgets, round(query.lookback_delta * 1000))
         rules = sources.read()
-        self.manager = RuleManager(rules, store, sinks)
+        self.manager = RuleManager(rules, store, [notifying], alertmanagers=notifying.alertmanagers)
         self.manager.prepare(rules)
 
     def prepare(self) -> Commit:

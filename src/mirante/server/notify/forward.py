@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
@@ -39,11 +39,13 @@ class Alertmanager:
         url: where alerts are posted, path included.
         http: how.
         timeout: of a request, milliseconds.
+        change: what is done to an alert on its way to this one; None for one that is not sent.
     """
 
     url: str
     http: HttpClient = PLAIN
     timeout: int = 10_000
+    change: Callable[[Alert], Alert | None] | None = None
 
     @classmethod
     def at(cls, base: str) -> Alertmanager:
@@ -144,7 +146,7 @@ class _Queue:
         await self._caller.close()
 
     def put(self, alerts: Sequence[Alert]) -> None:
-        for alert in alerts:
+        for alert in alerts if self.to.change is None else filter(None, map(self.to.change, alerts)):
             self._waiting.pop(key := alert.id, None)
             self._waiting[key] = alert
         self._drop()

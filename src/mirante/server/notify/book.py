@@ -15,7 +15,11 @@ from mirante.server.notify.silence import Silences
 
 @dataclass(slots=True)
 class Changes:
-    """Keys of what changed since it was last written, and the notifications that were decided meanwhile."""
+    """What is not on disk yet: keys of what changed, and the notifications that were decided.
+
+    Attributes:
+        forget: what was told and settled before that time is forgotten, milliseconds; None for nothing.
+    """
 
     alerts: set[str] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
@@ -25,6 +29,7 @@ class Changes:
     silences: set[str] = field(default_factory=set)
     held: set[Target] = field(default_factory=set)
     notifications: list[Notification] = field(default_factory=list)
+    forget: int | None = None
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)

@@ -84,10 +84,13 @@ class Dispatcher:
         Raises:
             StoreError: it cannot be written; nothing is decided then.
         """
+        tidy = now >= self._tidy_at
         with self._writing(now):
             self._roster.happen(now)
-        if now >= self._tidy_at:
-            self._tidy(now)
+            if tidy:
+                self._tidy(now)
+        if tidy:
+            self._tidy_at = now + _HOUR
 
     def acknowledge(
         self, alerts: Iterable[str], author: str, comment: str, now: int, until: int | None = None
@@ -229,9 +232,7 @@ class Dispatcher:
 
     def _tidy(self, now: int) -> None:
         """Forget what is older than it needs to be."""
-        with self._writing(now):
-            book = self._roster.book
-            book.changes.silences.update(book.silences.forget(now))
-            self._roster.forget_told(now - RETENTION)
-        self._state.forget(now - self._history)
-        self._tidy_at = now + _HOUR
+        book = self._roster.book
+        book.changes.silences.update(book.silences.forget(now))
+        book.changes.forget = now - self._history
+        self._roster.forget_told(now - RETENTION)

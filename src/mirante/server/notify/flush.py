@@ -64,7 +64,8 @@ class Flush:
 
     def run(self) -> None:
         """Decide everything, and when the group is looked at again; what resolved leaves the group."""
-        group = self._group
+        group, decided = self._group, self._book.changes.notifications
+        before = len(decided)
         self._start_runbooks()
         self._tell_receiver()
         self._tell_levels_of_the_end()
@@ -77,7 +78,8 @@ class Flush:
         else:
             self._leave()
             group.next_flush = self._now + max(group.route.group_interval, 1)
-        if not group.flushed:
+        # Looks that told nothing are not written: after a restart they are simply taken again.
+        if len(decided) > before or not group.flushed:
             group.flushed = True
             self._book.changes.groups.add(group.id)
 

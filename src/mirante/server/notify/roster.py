@@ -135,8 +135,9 @@ class Roster:
         for group_id in kept.keys() - book.groups.keys():
             book.changes.groups.add(group_id)
             book.changes.escalating.update((group_id, alert_id) for alert_id in kept[group_id].escalating)
-        for group_id in kept.keys() & book.groups.keys():
-            self._take_up(book.groups[group_id], kept[group_id], now)
+        for group in book.groups.values():
+            if group.id in kept:
+                self._take_up(group, kept[group.id], now)
 
     def _take_up(self, group: Group, kept: Kept, now: int) -> None:
         # It is new only in memory.

@@ -131,6 +131,8 @@ class State:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 [(*notification_row(one), one.created_at) for one in book.changes.notifications],
             )
+            if book.changes.forget is not None:
+                self._forget(book.changes.forget)
 
     def waiting(self, now: int) -> list[Notification]:
         """Notifications whose time has come, oldest first; of one (receiver, integration, group) only the oldest."""
@@ -208,17 +210,6 @@ class State:
                     found.append(Sent(notification, self._attempts(row[-3]), row[-2], bool(row[-1])))
         return found
 
-    def forget(self, before: int) -> None:
-        """Remove the history of notifications that were decided and settled before that time.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-        with self._transaction():
-            old = "FROM notification WHERE created_at < ? AND settled_at IS NOT NULL"
-            self._db.execute(f"DELETE FROM attempt WHERE place IN (SELECT place {old})", (before,))  # noqa: S608
-            self._db.execute(f"DELETE {old}", (before,))
-
     def copy_to(self, path: Path) -> None:
         """Write a copy that is consistent in itself, while the server goes on; for backups.
 
@@ -229,13 +220,18 @@ class State:
             self._db.backup(copy)
 
     def _prepare(self) -> None:
-        for pragma in _PRAGMAS:
-            self._db.execute(f"PRAGMA {pragma}")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:
             raise StoreError(f"{self._path} was written by a later release of mirante; this one cannot read it")
+        for pragma in _PRAGMAS:
+            self._db.execute(f"PRAGMA {pragma}")
         if not found:
             self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+    def _forget(self, before: int) -> None:
+        old = "FROM notification WHERE created_at < ? AND settled_at IS NOT NULL"
+        self._db.execute(f"DELETE FROM attempt WHERE place IN (SELECT place {old})", (before,))  # noqa: S608 - our names
+        self._db.execute(f"DELETE {old}", (before,))
 
     def _rows(self, table: str) -> sqlite3.Cursor:
         return self._db.execute(f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - our names

@@ -244,3 +244,19 @@ tests:
   promql_expr_test: [{expr: m, eval_time: 2d, exp_samples: [{labels: m, value: 576}]}]
 """
     assert passes(written(tmp_path, text))
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "alerts.md"
+
+
+def test_the_examples_of_the_guide_work_together(tmp_path: Path) -> None:
+    """Each is written where its first line says; the configuration finds the rules, and the tests pass."""
+    for text in re.findall(r"^```yaml\n(# .*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL):
+        path = tmp_path / text.splitlines()[0].removeprefix("# ")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert passes(tmp_path / "tests" / "shop.yml")
+    checked = CliRunner().invoke(app, ["check", "config", str(tmp_path / "prometheus.yml")])
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    linted = CliRunner().invoke(app, ["check", "rules", "--lint", "all", str(tmp_path / "rules" / "shop.yml")])
+    assert (linted.exit_code, linted.stderr) == (0, "")

@@ -170,9 +170,7 @@ class _Queue:
             if await self._send():
                 wait = _FIRST_WAIT_SECONDS
                 continue
-            if self._stopping:
-                return
-            await asyncio.sleep(wait)
+            await asyncio.sleep(wait)  # stop() ends it
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
 
     async def _send(self) -> bool:

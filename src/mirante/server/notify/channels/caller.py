@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 
@@ -20,6 +20,7 @@ from mirante.server.http_client.model import HttpClient
 _ANSWER_BYTES = 65_536
 _TOLD_CHARACTERS = 300
 _TRANSIENT = frozenset({408, 425, 429})
+_URL = "%/:?#[]@!$&'()*+,;="  # what a template put in beyond these is quoted, what was quoted already is left
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -105,11 +106,11 @@ class Caller:
         """
         sent = {"Idempotency-Key": key, **headers} if key else headers
         try:
-            async with self._connection.request(method, url, sent, body) as reply:
+            async with self._connection.request(method, quote(url, safe=_URL), sent, body) as reply:
                 answer = Answer(reply.status, await _read(reply), reply.content_type)
                 wait = retry_after(reply.headers.get("Retry-After", ""), datetime.now(UTC))
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:  # whose words hold the URL, a secret
-            raise DeliveryError("the configured URL is none that HTTP can reach", permanent=True) from error
+        except ValueError as error:  # whose words hold the URL, a secret
+            raise DeliveryError("the configured URL or a header is none that HTTP can send", permanent=True) from error
         except (HttpClientError, aiohttp.ClientError, OSError) as error:
             raise DeliveryError(explain(error)) from error
         if 200 <= answer.status < 300:

@@ -45,8 +45,7 @@ def _keep(message: Message, caller: Caller, place: str, answer: Answer) -> None:
         caller.kept.pop(place, None)
     elif message.get("update_message", False) or message.get("post_updates_to_thread", False):
         found = answer.json()
-        if found.get("ts") and found.get("channel"):
-            caller.kept.setdefault(place, f"{found['channel']} {found['ts']}")
+        caller.kept.setdefault(place, f"{found.get('channel')} {found.get('ts')}")
 
 
 def body(message: Message) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Source: help.victorops.com, "REST Endpoint Integration Guide", "Incident Fields 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from mirante.server.notify.channels.caller import Caller
 from mirante.server.notify.channels.message import Message, cut
@@ -21,7 +22,7 @@ async def send(message: Message, caller: Caller) -> str:
         DeliveryError: it did not arrive, or was refused.
     """
     base = message.url("api_url").rstrip("/")
-    url = f"{base}/{message.secret('api_key')}/{message.text('routing_key')}"
+    url = f"{base}/{message.secret('api_key')}/{quote(message.text('routing_key'))}"
     return str(await caller.post_json(url, body(message), message.notification.id))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -62,10 +64,16 @@ def made(full: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (configuration / "prometheus.yml").write_text("scrape_configs: []\n")
     (full.directory / "silences").mkdir(exist_ok=True)
     (full.directory / "silences" / "one.json").write_text("{}")
+    with sqlite3.connect(full.directory / "alerting.sqlite") as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE silence AS SELECT 'kept' AS id")
     of = snapshotter(full, folder, configuration / "prometheus.yml", configuration / "rules", configuration / "none")
     full.log.append("remote_write", [body("kept", 99.0, job="last")])
     copied: list[int] = []
-    manifest = of.create(of.new_name(), progress=copied.append)
+    with database:
+        database.execute("INSERT INTO silence VALUES ('not yet')")  # a transaction that is open when the backup is made
+        manifest = of.create(of.new_name(), progress=copied.append)
+    database.close()
     assert sum(copied) == manifest.bytes
     return folder / manifest.name
 
@@ -107,6 +115,14 @@ def test_what_is_restored_answers_as_the_original(made: Path, tmp_path: Path) ->
         capture_output=True, text=True, check=False, timeout=120, cwd=Path(__file__).parents[3],
     )  # fmt: skip
     assert result.stdout.split() == ["42", "2", "2", "23"], result.stderr
+
+
+def test_what_alerting_remembers_is_copied_as_it_was_at_one_moment(made: Path, tmp_path: Path) -> None:
+    """A small database that is being written to is in the backup with what was committed, and opens by itself."""
+    restore(made, tmp_path / "data")
+    with closing(sqlite3.connect(tmp_path / "data" / "alerting.sqlite")) as database:
+        assert database.execute("SELECT id FROM silence").fetchall() == [("kept",)]
+    assert [path.name for path in (made / "data").glob("alerting*")] == ["alerting.sqlite"]
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "add"])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante.errors import BackupError, StoreBusyError
-from mirante.server.store.backup.manifest import File, Kind, Manifest, Progress, copy, verify
+from mirante.server.store.backup.manifest import Kind, Manifest, Progress, copy, digest, verify
 from mirante.server.store.client import Connection, Engine, quoted
 from mirante.server.store.retention import Keeper
 from mirante.server.store.tables import SIGNAL_OF, SIGNALS, Signal, tables_of
@@ -29,6 +30,7 @@ _LOADING_SECONDS = 60.0
 _PARTIAL = ".partial"
 # What a restored directory makes anew, or must not have.
 _NOT_COPIED = frozenset({"engine", "log", "tmp", "formats", "lock", "ballast", "ballast.tmp", "backups"})
+_BESIDE_DATABASES = (".sqlite-wal", ".sqlite-shm")
 
 
 class Wanted(NamedTuple):
@@ -157,13 +159,28 @@ class Snapshotter:
     def _copy_rest(self, manifest: Manifest, partial: Path, progress: Progress) -> None:
         """What else the data directory holds, and the configuration."""
         for path in sorted(self._data.iterdir()):
-            if path.name not in _NOT_COPIED and path != self.directory:
+            if path.name in _NOT_COPIED or path.name.endswith(_BESIDE_DATABASES) or path == self.directory:
+                continue
+            if path.suffix == ".sqlite":
+                self._copy_database(path, partial / "data" / path.name, manifest, partial, progress)
+            else:
                 self._copy_tree(path, partial / "data" / path.name, manifest, partial, progress)
         for number, path in enumerate(self._extra):
             if path.exists():
                 target = partial / "files" / str(number) / path.name
                 manifest.origins[str(target.relative_to(partial))] = str(path.absolute())
                 self._copy_tree(path, target, manifest, partial, progress)
+
+    def _copy_database(self, source: Path, target: Path, manifest: Manifest, partial: Path, progress: Progress) -> None:
+        """A small database that somebody writes to meanwhile: as it is at one moment."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as made:
+                live.backup(made)
+        except sqlite3.Error as error:
+            raise BackupError(f"cannot copy {source}: {error}") from error
+        manifest.files[str(target.relative_to(partial))] = digest(target)
+        progress(target.stat().st_size)
 
     def _copy_tree(self, source: Path, target: Path, manifest: Manifest, partial: Path, progress: Progress) -> None:
         paths = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
@@ -179,14 +196,8 @@ class Snapshotter:
         for signal in wanted.signals:
             for path in export(connection, signal, partial):
                 size = path.stat().st_size
-                manifest.files[str(path.relative_to(partial))] = _digested(path)
+                manifest.files[str(path.relative_to(partial))] = digest(path)
                 progress(size)
-
-
-def _digested(path: Path) -> File:
-    from mirante.server.store.backup.manifest import digest
-
-    return digest(path)
 
 
 _SAMPLES = """SELECT timestamp, name, labels, {columns}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirante.errors import DeliveryError
@@ -95,6 +95,7 @@ def options(kind: str) -> dict[str, Any]:
 def test_any_alert_can_be_told(kind: str) -> None:
     """Whatever its labels and annotations say, the body is JSON or a form of texts."""
 
+    @settings(max_examples=25)
     @given(MESSAGES)
     def holds(notification: Notification) -> None:
         body = BODIES[kind](message(options(kind), notification))

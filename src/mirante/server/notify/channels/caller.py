@@ -109,7 +109,7 @@ class Caller:
             async with self._connection.request(method, quote(url, safe=_URL), sent, body) as reply:
                 answer = Answer(reply.status, await _read(reply), reply.content_type)
                 wait = retry_after(reply.headers.get("Retry-After", ""), datetime.now(UTC))
-        except ValueError as error:  # whose words hold the URL, a secret
+        except (ValueError, aiohttp.NonHttpUrlClientError) as error:  # whose words hold the URL, a secret
             raise DeliveryError("the configured URL or a header is none that HTTP can send", permanent=True) from error
         except (HttpClientError, aiohttp.ClientError, OSError) as error:
             raise DeliveryError(explain(error)) from error

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mirante.errors import BadQueryError, StoreError
 from mirante.server.store.sql_functions import AGGREGATES, COMBINATORS, FUNCTIONS
@@ -76,6 +76,13 @@ class SqlLimits:
     read_rows: int = 5_000_000_000
 
 
+class Checked(NamedTuple):
+    """A statement that may run, and the names of its parameters."""
+
+    statement: str
+    parameters: frozenset[str]
+
+
 class UserSql:
     """Checks and runs.
 
@@ -88,7 +95,7 @@ class UserSql:
         self._engine = engine
         self._limits = limits or SqlLimits()
 
-    def check(self, text: str, budget: QueryBudget | None = None) -> str:
+    def check(self, text: str, budget: QueryBudget | None = None) -> Checked:
         """The statement as it is going to run.
 
         Raises:
@@ -99,13 +106,13 @@ class UserSql:
             raise BadQueryError(f"the SQL is longer than {MAX_LENGTH} characters")
         try:
             parsed = self._engine.arrow(_PARSE, {"text": text}, budget)
-        except BadQueryError:
-            raise
         except StoreError as error:
             raise BadQueryError(_first_words(str(error))) from None
         (row,) = parsed.to_pylist()
-        _check(json.loads(row["tree"]), frozenset(row["tables"]))
-        return str(row["statement"])
+        tree = json.loads(row["tree"])
+        _check(tree, frozenset(row["tables"]))
+        names = frozenset(str(node["name"]) for node in _nodes(tree) if node["type"] == "QueryParameter")
+        return Checked(str(row["statement"]), names)
 
     def run(self, text: str, parameters: Mapping[str, object], budget: QueryBudget) -> pa.Table:
         """The rows of a SELECT.
@@ -119,7 +126,9 @@ class UserSql:
             BadQueryError: see ``check``, or the engine cannot run it.
             QueryError: a limit was met.
         """
-        statement = self.check(text, budget)
+        statement, names = self.check(text, budget)
+        # The driver takes percent signs for its own where there are parameters of which the text says nothing.
+        used = {name: value for name, value in parameters.items() if name in names}
         bounds = {
             "max_result_rows": self._limits.result_rows,
             "max_rows_to_read": self._limits.read_rows,
@@ -127,7 +136,7 @@ class UserSql:
             "readonly": 1,
         }
         try:
-            return self._engine.arrow(f"SELECT * FROM (\n{statement}\n)", parameters, budget, bounds)  # noqa: S608 - checked
+            return self._engine.arrow(f"SELECT * FROM (\n{statement}\n)", used, budget, bounds)  # noqa: S608 - checked
         except StoreError as error:
             raise BadQueryError(_first_words(str(error))) from None
 

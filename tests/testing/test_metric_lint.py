@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -109,6 +110,18 @@ def test_a_page_that_breaks_the_format_is_refused(page: str, message: str) -> No
     """With the line."""
     with pytest.raises(FormatError, match=message):
         lint_metrics(page.encode())
+
+
+PIECES = st.sampled_from(
+    [b"# TYPE a ", b"# HELP a ", b"gauge", b"counter\n", b"a_total", b"{", b"}", b'b="c"', b" 1", b"\n"]
+)
+
+
+@given(st.binary(max_size=40) | st.lists(PIECES, max_size=12).map(b"".join))
+def test_any_bytes_are_taken_or_refused(page: bytes) -> None:
+    """With FormatError and nothing else."""
+    with suppress(FormatError):
+        assert all(problem.text for problem in lint_metrics(page + b"\n"))
 
 
 UNITS = {"milliseconds", "seconds", "bits", "kilobytes", "celsius", "days"}

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from mirante.cli.main import app
@@ -244,6 +248,29 @@ tests:
   promql_expr_test: [{expr: m, eval_time: 2d, exp_samples: [{labels: m, value: 576}]}]
 """
     assert passes(written(tmp_path, text))
+
+
+KEYS = st.sampled_from([
+    "tests", "rule_files", "input_series", "series", "values", "promql_expr_test", "alert_rule_test", "exp_alerts",
+    "expr", "alertname", "exp_samples", "labels", "value", "eval_time", "start_timestamp", "x",
+])  # fmt: skip
+SCALARS = st.none() | st.integers() | st.floats() | st.text("1x_+- m{}=\"'", max_size=8) | st.sampled_from(["m", "5m"])
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
+)
+
+
+@given(st.dictionaries(KEYS, st.lists(ANYTHING, max_size=3) | ANYTHING, max_size=3))
+def test_any_yaml_is_taken_or_refused(content: object) -> None:
+    """With ConfigError, which says where, and nothing else."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tests.yml"
+        path.write_text(yaml.safe_dump(content, allow_unicode=True))
+        try:
+            said = str(read_rule_tests(path).path)
+        except ConfigError as error:
+            said = str(error)
+        assert said.startswith(str(path))
 
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "alerts.md"

@@ -83,7 +83,7 @@ def worth_sending(alert: ActiveAlert, now: int, resend_delay: int) -> bool:
     """Whether others are to be told now: of what fires and what ended, again after the delay."""
     if alert.state == "pending":
         return False
-    return alert.resolved_at > alert.sent_at or alert.sent_at + resend_delay < now or not alert.sent_at
+    return alert.resolved_at > alert.sent_at or alert.sent_at + resend_delay <= now or not alert.sent_at
 
 
 class Alerting:

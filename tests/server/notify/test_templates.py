@@ -133,6 +133,19 @@ def test_the_email_links_to_runbooks() -> None:
     assert "1 alert\n" in page.text + "\n"
 
 
+def test_the_email_of_a_storm_stays_readable() -> None:
+    """A hundred alerts are shown, and how many there are."""
+    alert = NOTIFICATION.alerts[0]
+    many = [replace(alert, labels={**alert.labels, "instance": f"i{number}"}) for number in range(2000)]
+    ended = [replace(each, ends_at=1) for each in many[:101]]
+    data = TEMPLATES.data(replace(NOTIFICATION, alerts=[*many, *ended]))
+    page = TEMPLATES.html('{{ template "email.default.html" . }}', data)
+    assert "2000 firing" in page
+    assert "101 resolved" in page
+    assert page.count('class="card firing"') == page.count('class="card resolved"') == 100
+    assert page.count("Only the first 100 are shown.") == 2
+
+
 def test_data_as_json_is_that_of_a_webhook() -> None:
     """The names of its keys, and Go's zero time for what has no end."""
     data = json.loads(TEMPLATES.text("{{ toJson . }}", DATA))

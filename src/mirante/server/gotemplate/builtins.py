@@ -15,7 +15,9 @@ from mirante.server.gotemplate.signature import Function
 from mirante.server.gotemplate.values import entry, truth, type_name
 
 MOST = 1 << 20
-"""Most characters of one text, and of all that is rendered."""
+"""Most characters of one value."""
+MOST_WRITTEN = 4 * MOST
+"""Most characters of all that is rendered."""
 _HTML = str.maketrans({'"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;", "\0": "\ufffd"})
 _JS = {"\\": r"\\", "'": r"\'", '"': r"\"", "<": r"\u003C", ">": r"\u003E", "&": r"\u0026", "=": r"\u003D"}
 

@@ -35,7 +35,7 @@ from mirante.server.gotemplate.nodes import (
 )
 from mirante.server.gotemplate.signature import Function, Kind, check, expected, signature
 
-_STEPS, _DEEPEST = 500_000, 60
+_STEPS, _DEEPEST = 1_000_000, 60
 _CHARACTERS_A_STEP = 64
 _NONE = object()
 """No value from the command before."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from mirante.server.gotemplate.builtins import MOST
+from mirante.server.gotemplate.builtins import MOST, MOST_WRITTEN
 from mirante.server.gotemplate.printing import Printer, sprint
 from mirante.server.gotemplate.values import Html
 
@@ -23,6 +23,7 @@ _REFUSED = "ZgotmplZ"
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][^\s/>]*))")
 _ALONE = re.compile(r"<(?!!doctype)", re.IGNORECASE)
 _NAME = re.compile(r"[^\s=>/]+")
+_REST = re.compile(r"[^\s/>]*")
 _SPACE = re.compile(r"\s*")
 _URLS = frozenset({
     "action", "archive", "background", "cite", "classid", "codebase", "data", "formaction", "href", "icon", "longdesc",
@@ -36,14 +37,10 @@ _ENTITY = re.compile(r"&amp;(#\d+;|#[xX][0-9a-fA-F]+;|\w+;)")
 
 
 class HtmlWriter:
-    """Writes HTML.
+    """Writes HTML."""
 
-    Args:
-        most: characters that may be written.
-    """
-
-    def __init__(self, most: int = MOST) -> None:
-        self._printer = Printer(most)
+    def __init__(self) -> None:
+        self._printer = Printer(MOST_WRITTEN)
         self._state = "text"
         self._element = self._attribute = self._quote = self._url = ""
         self._closes = False
@@ -87,8 +84,13 @@ class HtmlWriter:
         if found[1]:
             self._state = "comment"
             return found.end()
-        self._closes, self._element, self._state = bool(found[2]), found[3].lower(), "tag"
+        self._closes, self._element, self._state = bool(found[2]), found[3].lower(), "tag_name"
         return self._keep(text, start, found.end())
+
+    def _in_tag_name(self, text: str, pos: int) -> int:
+        end = _past(_REST, text, pos)
+        self._element, self._state = self._element + text[pos:end].lower(), "tag"
+        return self._keep(text, pos, end)
 
     def _in_comment(self, text: str, pos: int) -> int:
         end = text.find("-->", pos)
@@ -108,7 +110,7 @@ class HtmlWriter:
         return self._keep(text, pos, found.end())
 
     def _in_after_name(self, text: str, pos: int) -> int:
-        end = self._past_space(text, pos)
+        end = _past(_SPACE, text, pos)
         self._keep(text, pos, end)
         if end < len(text):
             self._state = "before_value" if text[end] == "=" else "tag"
@@ -116,17 +118,13 @@ class HtmlWriter:
         return end
 
     def _in_before_value(self, text: str, pos: int) -> int:
-        end = self._past_space(text, pos)
+        end = _past(_SPACE, text, pos)
         self._keep(text, pos, end)
         if end < len(text):
             quoted = text[end] in "\"'"
             self._state, self._quote, self._url = "value", text[end] if quoted else "", ""
             end = self._keep(text, end, end + quoted)
         return end
-
-    def _past_space(self, text: str, pos: int) -> int:
-        found = _SPACE.match(text, pos)
-        return pos if found is None else found.end()
 
     def _in_value(self, text: str, pos: int) -> int:
         if self._quote:
@@ -162,8 +160,9 @@ class HtmlWriter:
                 return self._in_element(value, shown)
             case "value":
                 return self._in_attribute(value, shown)
-        # A value that would make up a tag's or an attribute's name.
-        return shown if shown.isalnum() and not shown.lower().startswith("on") else _REFUSED
+        # It would be an attribute's name, or, right behind one or a tag's, change what that means.
+        named = self._state == "tag" and shown.isalnum() and not shown.lower().startswith("on")
+        return shown if named else _REFUSED
 
     def _in_element(self, value: object, shown: str) -> str:
         if self._element == "script":
@@ -202,6 +201,12 @@ class UrlQuery(str):
     """Text that is escaped for the query of a URL already."""
 
     __slots__ = ()
+
+
+def _past(pattern: re.Pattern[str], text: str, pos: int) -> int:
+    """Behind what matches there; the pattern may match nothing."""
+    found = pattern.match(text, pos)
+    return pos if found is None else found.end()
 
 
 def _percent(text: str, kept: frozenset[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Mapping
 
-from mirante.server.gotemplate.builtins import BUILTINS, MOST
+from mirante.server.gotemplate.builtins import BUILTINS, MOST, MOST_WRITTEN
 from mirante.server.gotemplate.evaluator import Execution
 from mirante.server.gotemplate.html import HtmlWriter, UrlQuery
 from mirante.server.gotemplate.nodes import Parsed, Template
@@ -17,14 +17,10 @@ _LOGIC = ("and", "or")
 
 
 class TextWriter:
-    """Writes plain text.
+    """Writes plain text."""
 
-    Args:
-        most: characters that may be written.
-    """
-
-    def __init__(self, most: int = MOST) -> None:
-        self._printer = Printer(most)
+    def __init__(self) -> None:
+        self._printer = Printer(MOST_WRITTEN)
         self.text = self._printer.text
 
     def value(self, value: object) -> None:

@@ -27,6 +27,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("run",),
     ("check", "config"),
     ("check", "rules"),
+    ("check", "routes"),
     ("check", "metrics"),
     ("test", "rules"),
     ("import",),

@@ -37,6 +37,7 @@ def shown(text: str) -> list[str]:
         ("a=b c", ['a="b c"']),
         (r'a="x\"y\\z\n\q"', [r'a="x\"y\\z\n\\q"']),
         ("a=x\\", [r'a="x\\"']),
+        (r"a=b\,c=d", [r'a="b\\"', 'c="d"']),
         ('a="b,c",d=~"e|f"', ['a="b,c"', 'd=~"e|f"']),
         ("a='b'", ["a=\"'b'\""]),
         ("a=b,,c=d", None),

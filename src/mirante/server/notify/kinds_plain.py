@@ -121,10 +121,12 @@ SMS = Kind(
 
 
 def _settle_apprise(entry: Entry) -> None:
-    urls = entry.options["urls"] + ((entry.options["url"],) if entry.has("url") else ())
-    if not urls:
+    """Make one list of both keys."""
+    url = (entry.options["url"],) if entry.has("url") else ()
+    del entry.options["url"]
+    entry.options["urls"] += url
+    if not entry.has("urls"):
         entry.fail("url, url_file or urls must be given: where apprise sends to")
-    entry.options["urls"] = urls
 
 
 APPRISE = Kind(

@@ -112,7 +112,8 @@ def _split(text: str) -> list[str]:
     """The parts between commas that stand outside of double quotes."""
     parts, quoted = [""], False
     for piece in _PIECE.findall(text):
-        if piece == "," and not quoted:
+        if piece[-1] == "," and not quoted:  # a backslash does not save it
+            parts[-1] += piece[:-1]
             parts.append("")
             continue
         quoted = quoted is not (piece == '"')

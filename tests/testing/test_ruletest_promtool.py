@@ -89,7 +89,10 @@ Case = tuple[dict[str, Any], dict[str, Any]]
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A rule file, and a file of tests that expects nothing at all."""
-    groups: list[dict[str, Any]] = [{"name": name, "rules": draw(RULES)} for name in ("first", "second")]
+    groups: list[dict[str, Any]] = [
+        {"name": name, "rules": draw(RULES), "limit": draw(st.sampled_from([0, 0, 0, 2]))}
+        for name in ("first", "second")
+    ]
     if draw(st.integers(0, 9)):  # two rules that write one series fail everywhere
         recording = [rule for group in groups for rule in group["rules"] if "record" in rule]
         for number, rule in enumerate(recording, 1):

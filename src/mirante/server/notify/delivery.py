@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -82,6 +83,7 @@ class Delivery:
         self._outbox, self._in_force = outbox, prepared
         self._clock, self._sleep, self._chance = clock, sleep, chance
         self._wake = asyncio.Event()
+        self._backlog: deque[Notification] = deque()
         self._under_way: dict[tuple[object, ...], asyncio.Task[None]] = {}
         self._progress: dict[str, _Progress] = {}
         self._task: asyncio.Task[None] | None = None
@@ -163,9 +165,12 @@ class Delivery:
     def _begin(self) -> float | None:
         """Send what is due, and give the seconds until the next look; None for when something happens."""
         now = self._now()
-        for notification in self._outbox.waiting(now):
+        if not self._backlog:  # thousands may wait: they are not read anew whenever one has ended
+            self._backlog.extend(self._outbox.waiting(now))
+        while self._backlog:
             if len(self._under_way) >= AT_ONCE:
                 return None  # the first one that ends wakes
+            notification = self._backlog.popleft()
             key = _place(notification)
             if key not in self._under_way:
                 task = asyncio.get_running_loop().create_task(self._attempt(notification))

@@ -169,7 +169,7 @@ class HtmlWriter:
             return _script(value, shown)
         if self._element == "style":
             return _style(shown)
-        return _attribute(value, shown)
+        return _normalized(shown) if isinstance(value, Html) else shown.translate(_TEXT)
 
     def _in_attribute(self, value: object, shown: str) -> str:
         kind = _kind(self._attribute)
@@ -186,12 +186,11 @@ class HtmlWriter:
         return text.translate(_BARE) or _REFUSED
 
     def _in_url(self, value: object, shown: str) -> str:
-        before = self._url
-        self._url += shown
-        if "?" in before or "#" in before:
+        # Only the template's own text says where in a URL a value stands, not the values before it.
+        if "?" in self._url or "#" in self._url:
             return shown.translate(_TEXT) if isinstance(value, UrlQuery) else _percent(shown, _UNRESERVED)
         scheme = _SCHEME.match(shown)
-        if not before.strip() and scheme and scheme[0].strip().lower() not in {"http:", "https:", "mailto:"}:
+        if not self._url.strip() and scheme and scheme[0].strip().lower() not in {"http:", "https:", "mailto:"}:
             return "#" + _REFUSED
         kept = re.sub(r"%(?![0-9a-fA-F]{2})", "%25", shown)
         return _percent(kept, _UNRESERVED | frozenset(b"%!#$&*+,/:;=?@[]")).translate(_TEXT)
@@ -227,8 +226,13 @@ def _kind(name: str) -> str:
 def _attribute(value: object, shown: str) -> str:
     """Text for a quoted attribute; what is HTML already loses its tags and keeps its entities."""
     if isinstance(value, Html):
-        return _ENTITY.sub(r"&\1", re.sub(r"<[^>]*>", "", shown).translate(_TEXT))
+        return _normalized(re.sub(r"<[^>]*>", "", shown))
     return shown.translate(_TEXT)
+
+
+def _normalized(text: str) -> str:
+    """Text without tags that keeps its entities."""
+    return _ENTITY.sub(r"&\1", text.translate(_TEXT))
 
 
 def _script(value: object, shown: str) -> str:

@@ -54,10 +54,11 @@ def test_templates_that_are_wrong_fail(tmp_path: Path) -> None:
 
 def test_what_deserves_a_look_is_told(tmp_path: Path) -> None:
     """Files that are not there, receivers and times that nothing uses."""
+    (tmp_path / "good.tmpl").write_text('{{ define "mine" }}{{ end }}')
     text = f"""
 global: {{opsgenie_api_key_file: none.key}}
 route: {{receiver: a, escalation: p}}
-templates: [none.tmpl]
+templates: [none.tmpl, good.tmpl]
 receivers:
 - name: a
   opsgenie_configs: [{{http_config: {{authorization: {{credentials_file: token}}, tls_config: {{ca_file: ca}}}}}}]

@@ -23,6 +23,7 @@ _REFUSED = "ZgotmplZ"
 _TAG = re.compile(r"<(?:(!--)|(/?)([a-zA-Z][^\s/>]*))")
 _ALONE = re.compile(r"<(?!!doctype)", re.IGNORECASE)
 _NAME = re.compile(r"[^\s=>/]+")
+_BARE_END = re.compile(r"[\s>]")
 _REST = re.compile(r"[^\s/>]*")
 _SPACE = re.compile(r"\s*")
 _URLS = frozenset({
@@ -130,7 +131,7 @@ class HtmlWriter:
         if self._quote:
             end = text.find(self._quote, pos)
         else:
-            found = re.compile(r"[\s>]").search(text, pos)
+            found = _BARE_END.search(text, pos)
             end = -1 if found is None else found.start()
         stop = len(text) if end < 0 else end
         self._url += text[pos:stop]

@@ -22,6 +22,8 @@ _TOKEN = re.compile(
       | (?P<sign>:=|[=|(),])""",
     re.VERBOSE,
 )
+_COMMENT, _TRIMMED_COMMENT = re.compile(r"/\*"), re.compile(r"[ \t\r\n]+/\*")
+_COMMENT_END = re.compile(r"[ \t\r\n]+-\}\}|\}\}")
 _ENDS = frozenset(" \t\r\n.,|:=()}")
 """What may follow a name."""
 _UNFINISHED = {
@@ -87,15 +89,14 @@ def tokens(name: str, source: str) -> Iterator[Token]:
 
 def _comment(name: str, source: str, pos: int) -> tuple[int, bool] | None:
     """Where a comment that begins here ends, and whether it trims; None when there is none."""
-    start = pos
-    while source[start : start + 1] in tuple(_SPACES) and source[pos - 1] == "-":
-        start += 1
-    if not source.startswith("/*", start):
+    opening = (_TRIMMED_COMMENT if source[pos - 1] == "-" else _COMMENT).match(source, pos)
+    if opening is None:
         return None
+    start = opening.end() - 2
     stop = source.find("*/", start + 2)
     if stop < 0:
         raise located(name, source, start, "unclosed comment; write {{/* ... */}}")
-    closing = re.compile(r"[ \t\r\n]+-\}\}|\}\}").match(source, stop + 2)
+    closing = _COMMENT_END.match(source, stop + 2)
     if closing is None:
         raise located(name, source, stop, "comment ends before closing delimiter; nothing may follow it in its action")
     return closing.end(), len(closing[0]) > 2

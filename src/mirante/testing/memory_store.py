@@ -18,10 +18,11 @@ from mirante.server.store.api import Grid, Labels, Matcher, QueryBudget, SampleB
 class _Held:
     """The samples of one series, in order of time."""
 
-    __slots__ = ("labels", "times", "values")
+    __slots__ = ("labels", "number", "times", "values")
 
-    def __init__(self, labels: Labels) -> None:
-        self.labels, self.times, self.values = labels, list[int](), list[float]()
+    def __init__(self, number: int, labels: Labels) -> None:
+        self.number, self.labels = number, labels
+        self.times, self.values = list[int](), list[float]()
 
     def add(self, moment: int, value: float) -> None:
         at = bisect_left(self.times, moment)
@@ -47,6 +48,7 @@ class MemoryReader:
 
     def __init__(self) -> None:
         self._samples: dict[frozenset[tuple[str, str]], _Held] = {}
+        self._by_name: dict[str, list[_Held]] = {}
         self.reads: list[tuple[object, ...]] = []
 
     def add(self, labels: Labels, points: Iterable[tuple[int, float]]) -> None:
@@ -54,7 +56,8 @@ class MemoryReader:
         key = frozenset((n, v) for n, v in labels.items() if v)
         held = self._samples.get(key)
         if held is None:
-            held = self._samples[key] = _Held(dict(key))
+            held = self._samples[key] = _Held(len(self._samples), dict(key))
+            self._by_name.setdefault(held.labels.get("__name__", ""), []).append(held)
         for moment, value in points:
             held.add(moment, value)
 
@@ -62,12 +65,10 @@ class MemoryReader:
         """See MetricReader."""
         _check(budget)
         self.reads.append(("series", tuple(matchers)))
-        found = [
-            (number, held.labels)
-            for number, held in enumerate(self._samples.values())
-            if held.within(start, end) and matches(held.labels, matchers)
-        ]
-        return SeriesSet(np.array([number for number, _ in found], dtype=np.uint64), [labels for _, labels in found])
+        name = next((matcher.value for matcher in matchers if matcher[:2] == ("__name__", "=")), None)
+        candidates = self._samples.values() if name is None else self._by_name.get(name, ())
+        found = [held for held in candidates if held.within(start, end) and matches(held.labels, matchers)]
+        return SeriesSet(np.array([held.number for held in found], np.uint64), [held.labels for held in found])
 
     def samples(self, found: SeriesSet, after: int, until: int, budget: QueryBudget) -> SampleBlock:
         """See MetricReader."""

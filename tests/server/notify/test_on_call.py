@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirante.server.notify.model import OnCallOverride, OnCallSchedule
-from mirante.server.notify.on_call import on_call
+from mirante.server.notify.on_call import Handover, next_handover, on_call
 
 LISBON = ZoneInfo("Europe/Lisbon")
 WEEKLY = OnCallSchedule("ops", ("ann", "bob", "cid"), datetime(2026, 3, 23, 9, tzinfo=LISBON))
@@ -44,3 +44,35 @@ def test_turns_follow_one_another_for_ever(days: int, length: int, zone: ZoneInf
     schedule = OnCallSchedule("ops", ("ann", "bob", "cid"), datetime(2026, 3, 23, 9, tzinfo=zone), length)
     wall = datetime(2026, 3, 23, 9) + timedelta(days=days)  # noqa: DTZ001 - a clock on a wall
     assert on_call(schedule, at(wall.replace(tzinfo=zone))) == schedule.people[days // length % 3]
+
+
+def test_the_next_one_is_told_across_turns_and_overrides() -> None:
+    """A turn that an override hides is not told; who follows themselves is not told either."""
+    start = datetime(2026, 3, 24, 9, tzinfo=LISBON)
+    two_weeks = OnCallOverride("dan", start, start + timedelta(days=14))
+    schedule = OnCallSchedule("ops", WEEKLY.people, WEEKLY.start, overrides=(two_weeks,))
+    assert next_handover(schedule, at(WEEKLY.start)) == Handover(at(start), "dan")
+    assert next_handover(schedule, at(start)) == Handover(at(start + timedelta(days=14)), "cid")
+    assert next_handover(OnCallSchedule("ops", ("ann", "ann"), WEEKLY.start), at(start)) is None
+
+
+DAYS = st.integers(-20, 60)
+OVERRIDES = st.lists(st.tuples(st.sampled_from(["ann", "bob", "dan"]), DAYS, st.integers(1, 30)), max_size=4)
+
+
+@given(DAYS, st.integers(1, 9), st.lists(st.sampled_from(["ann", "bob", "cid"]), min_size=1, max_size=5), OVERRIDES)
+def test_nobody_else_is_on_call_before_the_handover(
+    days: int, length: int, people: list[str], overrides: list[tuple[str, int, int]]
+) -> None:
+    """Looked at twice a day, it is the first time at which somebody else is."""
+
+    def after(count: float) -> datetime:
+        return WEEKLY.start + timedelta(days=count)
+
+    changed = tuple(OnCallOverride(who, after(first), after(first + lasts)) for who, first, lasts in overrides)
+    schedule = OnCallSchedule("ops", tuple(people), WEEKLY.start, length, changed)
+    looks = [at(after(days + half / 2)) for half in range(400)]
+    person = on_call(schedule, looks[0])
+    found = next_handover(schedule, looks[0])
+    expected = next((Handover(one, on_call(schedule, one)) for one in looks if on_call(schedule, one) != person), None)
+    assert found == expected

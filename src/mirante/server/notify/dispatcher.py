@@ -173,7 +173,7 @@ class Dispatcher:
 
     def status(self, now: int) -> StatusView:
         """Alerts and groups as they are now."""
-        return StatusView(self._roster.book, self._roster.muting(now), now)
+        return StatusView(self._roster.book, self._roster.muting(now), self._config.escalations, now)
 
     def reconfigure(self, config: NotifyConfig, now: int) -> None:
         """Take another configuration. Nobody is told again of what they know.

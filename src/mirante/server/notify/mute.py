@@ -54,6 +54,11 @@ class Muting:
             tuple(window.name for window in self._windows if all(m.matches(labels) for m in window.matchers)),
         )
 
+    @property
+    def maintenance(self) -> tuple[str, ...]:
+        """Names of the maintenance windows in force."""
+        return tuple(window.name for window in self._windows)
+
     def intervals(self, route: Route) -> tuple[str, ...]:
         """Names of the time intervals because of which a route is silent now; empty where it is not."""
         muting = tuple(name for name in route.mute if self._within(name))

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mirante.server.alert import Alert
 from mirante.server.notify.acknowledge import Acknowledgement
 from mirante.server.notify.book import Book
+from mirante.server.notify.escalate import Step, next_step
 from mirante.server.notify.group import Group
 from mirante.server.notify.known import Known, order
+from mirante.server.notify.model import EscalationPolicy
 from mirante.server.notify.mute import Muted, Muting
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationStatus:
+    """How far the escalation of an alert has come in one of its groups.
+
+    Attributes:
+        policy: its name.
+        level: that was told last, 0 before the first one.
+        next: what comes next, or None: it is over, or somebody has acknowledged.
+    """
+
+    policy: str
+    level: int
+    next: Step | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +42,7 @@ class AlertStatus:
         muted_by: names of time intervals that silence every route that it takes.
         receivers: names of the receivers of its routes.
         acknowledgement: in force, or None.
+        escalations: that have begun, of its routes.
     """
 
     id: str
@@ -33,6 +51,7 @@ class AlertStatus:
     muted_by: tuple[str, ...]
     receivers: tuple[str, ...]
     acknowledgement: Acknowledgement | None
+    escalations: tuple[EscalationStatus, ...] = ()
 
     @property
     def state(self) -> Literal["active", "suppressed"]:
@@ -69,11 +88,13 @@ class StatusView:
     Args:
         book: what is remembered.
         muting: what is in force.
+        policies: of escalation, by name.
         now: milliseconds.
     """
 
-    def __init__(self, book: Book, muting: Muting, now: int) -> None:
+    def __init__(self, book: Book, muting: Muting, policies: Mapping[str, EscalationPolicy], now: int) -> None:
         self._book = book
+        self._policies = policies
         self._now = now
         self._muting = muting
         self._silent = {group.id: muting.intervals(group.route) for group in book.groups.values()}
@@ -92,18 +113,34 @@ class StatusView:
         groups = [self._group(self._book.groups[group_id], alerts) for group_id, alerts in shown.items()]
         return sorted(groups, key=lambda group: (sorted(group.labels.items()), group.receiver, group.id))
 
+    def maintenance(self) -> tuple[str, ...]:
+        """Names of the maintenance windows that are in force."""
+        return self._muting.maintenance
+
     def _alert(self, known: Known) -> AlertStatus:
         groups = [self._book.groups[group_id] for group_id in sorted(known.groups)]
         silent = [self._silent[group.id] for group in groups]
         acknowledgement = self._book.acknowledgements.get(known.id)
+        if acknowledgement is not None and not acknowledgement.holds(self._now):
+            acknowledgement = None
         return AlertStatus(
             known.id,
             known.alert,
             self._muting.of(known.alert.labels),
             tuple(dict.fromkeys(name for names in silent for name in names)) if all(silent) else (),
             tuple(sorted({group.route.receiver for group in groups})),
-            acknowledgement if acknowledgement is not None and acknowledgement.holds(self._now) else None,
+            acknowledgement,
+            tuple(self._escalations(known.id, groups, waits=acknowledgement is not None)),
         )
+
+    def _escalations(self, alert_id: str, groups: Iterable[Group], *, waits: bool) -> Iterator[EscalationStatus]:
+        for group in groups:
+            state, policy = group.escalating.get(alert_id), self._policies.get(group.route.escalation)
+            if state is None or policy is None:
+                continue
+            level = (state.steps - 1) % len(policy.levels) + 1 if state.steps else 0
+            step = None if waits else next_step(policy, state.told_at, state.steps)
+            yield EscalationStatus(policy.name, level, step)
 
     def _group(self, group: Group, alerts: Iterable[AlertStatus]) -> GroupStatus:
         return GroupStatus(

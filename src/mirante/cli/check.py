@@ -78,29 +78,31 @@ def rules(
 
     Exits with 1 when something is wrong, and says what, where and in which line.
     """
+    wanted = _lints(lint)
+    findings = [_check_rules(file, wanted) for file in files]
+    if None in findings:
+        raise typer.Exit(1)
+    if lint_fatal and any(findings):
+        raise typer.Exit(_LINT_FOUND)
+
+
+def _check_rules(file: Path, wanted: Sequence[Lint]) -> int | None:
+    """Tell of a file; gives how many of its rules deserve a look, or None when something is wrong."""
     from mirante.server.rules.lint import lint_rules  # here, so that --help does not load the server
     from mirante.server.rules.read import read_rules
 
-    wanted = _lints(lint)
-    good, clean = True, True
-    for file in files:
-        typer.echo(f"Checking {file}")
-        try:
-            groups = read_rules([file])
-        except ConfigError as error:
-            good = False
-            for text in str(error).splitlines():
-                typer.echo(f"  FAILED: {text}", err=True)
-            continue
-        findings = lint_rules(groups, wanted)
-        clean = clean and not findings
-        for one in findings:
-            typer.echo(f"  WARNING: {one.file}, line {one.line}: {one.message}", err=True)
-        typer.echo(f"  SUCCESS: {sum(len(group.rules) for group in groups)} rules found")
-    if not good:
-        raise typer.Exit(1)
-    if lint_fatal and not clean:
-        raise typer.Exit(_LINT_FOUND)
+    typer.echo(f"Checking {file}")
+    try:
+        groups = read_rules([file])
+    except ConfigError as error:
+        for text in str(error).splitlines():
+            typer.echo(f"  FAILED: {text}", err=True)
+        return None
+    findings = lint_rules(groups, wanted)
+    for one in findings:
+        typer.echo(f"  WARNING: {one.file}, line {one.line}: {one.message}", err=True)
+    typer.echo(f"  SUCCESS: {sum(len(group.rules) for group in groups)} rules found")
+    return len(findings)
 
 
 def _lints(text: str) -> Sequence[Lint]:

@@ -35,24 +35,14 @@ def rules(
 
     Exits with 1 when a test fails or a file cannot be used.
     """
-    from mirante.testing.ruletest_report import shown_failure, write_junit  # here, so that --help loads no server
+    from mirante.testing.ruletest_report import write_junit  # here, so that --help does not load the server
 
     chosen = _pattern(run)
     results = []
     for file in files:
         typer.echo(f"Unit Testing:  {file}")
-        result = _run(file, chosen)
-        results.append(result)
-        if result.passed:
-            typer.echo("  SUCCESS")
-        else:
-            typer.echo("  FAILED:", err=True)
-        for line in result.error.splitlines():
-            typer.echo(f"    {line}", err=True)
-        for test in result.results:
-            for failure in test.failures:
-                typer.echo(f"    name: {test.name}", err=True)
-                typer.echo("\n".join(f"    {line}" for line in shown_failure(failure, diff=diff)), err=True)
+        results.append(_run(file, chosen))
+        _tell(results[-1], diff=diff)
     if junit is not None:
         try:
             write_junit(junit, results)
@@ -60,6 +50,19 @@ def rules(
             raise ConfigError(f"{junit} cannot be written: {error.strerror}", key="junit") from None
     if not all(result.passed for result in results):
         raise typer.Exit(1)
+
+
+def _tell(result: FileResult, *, diff: bool) -> None:
+    from mirante.testing.ruletest_report import shown_failure
+
+    if result.passed:
+        typer.echo("  SUCCESS")
+        return
+    lines = ["  FAILED:", *(f"    {line}" for line in result.error.splitlines())]
+    for test in result.results:
+        for failure in test.failures:
+            lines += [f"    name: {test.name}", *(f"    {line}" for line in shown_failure(failure, diff=diff))]
+    typer.echo("\n".join(lines), err=True)
 
 
 def _pattern(run: list[str] | None) -> re.Pattern[str] | None:

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 from mirante.errors import HttpClientError
-from mirante.server.http_client.connection import Connection, proxy_for
-from mirante.server.http_client.model import HttpClient, OAuth2, Proxy, Secret
+from mirante.server.http_client.connection import Connection, authorize, proxy_for
+from mirante.server.http_client.model import Authorization, HttpClient, OAuth2, Proxy, Secret
 from tests.server.scrape.parts import Exposer, serving
 
 
@@ -188,3 +188,13 @@ def test_headers_are_sent_and_files_read_anew(tmp_path: Path) -> None:
         assert [r.headers.getall("X-Tenant") for r in exposer.requests] == [["one", "two"], ["one", "three"]]
 
     asyncio.run(main())
+
+
+def test_a_user_name_may_stand_in_a_file(tmp_path: Path) -> None:
+    """It is read anew each time, without its line end."""
+    file = tmp_path / "user"
+    file.write_text("ana\n")
+    how = Authorization("Basic", Secret("p"), username_file=file)
+    assert authorize(how) == f"Basic {base64.b64encode(b'ana:p').decode()}"
+    file.write_text("rui")
+    assert authorize(how) == f"Basic {base64.b64encode(b'rui:p').decode()}"

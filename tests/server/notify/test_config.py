@@ -219,6 +219,17 @@ def test_a_slack_webhook_that_is_no_url_is_refused_without_showing_it() -> None:
     assert "s3cr3t" not in str(caught.value)
 
 
+def test_a_user_name_of_a_file_is_taken(tmp_path: Path) -> None:
+    """Below the folder of the configuration."""
+    config = read(
+        tmp_path,
+        "global: {http_config: {basic_auth: {username_file: user, password_file: /p}}}\nroute: {receiver: a}\n"
+        "receivers: [{name: a, webhook_configs: [{url: 'http://a'}]}]",
+    )
+    (hook,) = of(config, "a", "webhook")
+    assert hook.http.authorization == Authorization("Basic", Secret(file=Path("/p")), username_file=tmp_path / "user")
+
+
 def test_a_file_that_is_not_there_or_is_no_yaml_is_named(tmp_path: Path) -> None:
     """With the reason."""
     with pytest.raises(ConfigError, match="cannot be read: No such file"):

@@ -30,6 +30,7 @@ def unreadable(secret: Secret) -> Iterator[str]:
 def _secrets(http: HttpClient) -> Iterator[Secret]:
     if http.authorization is not None:
         yield http.authorization.secret
+        yield Secret(file=http.authorization.username_file)
     if http.oauth2 is not None:
         yield http.oauth2.secret
     yield from (secret for _, secret in http.headers)

@@ -55,11 +55,10 @@ def read_url(value: Value) -> str:
 
 def _read_basic(value: Value, folder: Path) -> Authorization:
     section = value.section()
-    username = section.take("username", Value.text, "")
+    user = read_secret(section, "username", "username_file", folder)
     secret = read_secret(section, "password", "password_file", folder)
-    section.refuse("username_file", "username_ref")
     section.finish()
-    return Authorization("Basic", secret, username)
+    return Authorization("Basic", secret, user.text, user.file)
 
 
 def _read_authorization(value: Value, folder: Path) -> Authorization:

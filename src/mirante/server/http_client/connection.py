@@ -145,10 +145,10 @@ def authorize(how: Authorization) -> str:
     """The ``Authorization`` header.
 
     Raises:
-        OSError: the secret's file cannot be read.
+        OSError: the file of the secret or of the user name cannot be read.
     """
     secret = how.secret.read()
-    return _basic(how.username, secret) if how.type == "Basic" else f"{how.type} {secret}"
+    return _basic(how.user(), secret) if how.type == "Basic" else f"{how.type} {secret}"
 
 
 def _basic(user: str, password: str) -> str:

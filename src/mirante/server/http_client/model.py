@@ -29,6 +29,15 @@ class Authorization:
     type: str
     secret: Secret
     username: str = ""
+    username_file: Path | None = None
+
+    def user(self) -> str:
+        """The user name, which may stand in a file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return Secret(self.username, self.username_file).read()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Loaded:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.connection: Connection = store.connect()
-        self.reader = StoreReader(store)
+        self.reader = StoreReader(store, small=0)
 
     def insert(self, series: Sequence[Series]) -> None:
         """Insert samples bit for bit, one part for each call."""

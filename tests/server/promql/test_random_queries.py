@@ -112,7 +112,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory, series: Sequence[Series]) 
     writer = LogWriter(store, folder / "log")
     writer.append("remote_write", [body_of(series)])
     assert writer.wait_until_loaded(60)
-    yield {"NumPy": Engine(memory), "the embedded engine": Engine(StoreReader(store))}
+    yield {"NumPy": Engine(memory), "the embedded engine": Engine(StoreReader(store, small=0))}
     writer.close()
     store.close()
 

@@ -64,7 +64,7 @@ def test_what_is_kept_is_what_would_be_computed(
 ) -> None:
     """Whatever was written late, merged or deleted since: bit for bit what a reader gives that keeps nothing."""
     name = f"kept{next(COUNTER)}"
-    keeping, plain = StoreReader(store.engine, grid_bytes=1 << 24), StoreReader(store.engine)
+    keeping, plain = StoreReader(store.engine, grid_bytes=1 << 24, small=0), StoreReader(store.engine, small=0)
     for (what, details), (first, steps) in zip(rounds, questions, strict=False):
         carry_out(store, name, what, details)
         start = START + first * STEP

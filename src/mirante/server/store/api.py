@@ -156,7 +156,9 @@ class MetricReader(Protocol):
     def grid(
         self, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()
     ) -> npt.NDArray[np.float64] | None:
-        """One value per series and step, computed in the engine; None where it cannot give Prometheus's answer.
+        """One value per series and step, computed in the engine.
+
+        None where it cannot give Prometheus's answer, or where reading the samples costs less.
 
         ``function`` is PromQL's name (``rate``, ``sum_over_time``; ``last`` is the instant selector's look-back, which
         a staleness marker ends). The array has shape (N, steps); a quiet NaN (``float('nan')``) of the bit pattern

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirante.server.store.api import STALE_NAN_BITS, Grid, QueryBudget, SeriesSet
-from mirante.server.store.samples import BETWEEN, CHOSEN, FIRST_TIME, LAST_TIME, encode_ids
+from mirante.server.store.samples import BETWEEN, CHOSEN, FIRST_TIME, LAST_TIME, chosen, encode_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,11 +94,12 @@ def read_grid(
     result = np.full((len(found), grid.steps), NO_SAMPLE, dtype=np.uint64)
     if not len(found):
         return result.view(np.float64)
-    sql, after = _sql(aggregate, grid, args), grid.start - grid.window
+    after = grid.start - grid.window
 
     def fill(rows: slice, **settings: Setting) -> None:
         ids = found.ids[rows]
-        parameters = {"ids": encode_ids(ids), "after": after, "until": last}
+        parameters: dict[str, object] = {"after": after, "until": last}
+        sql = _sql(aggregate, grid, args, chosen(ids, parameters))
         table = engine.arrow(sql, parameters, budget, {**_SETTINGS, **settings})
         _fill(engine, table, aggregate, ids, result[rows], parameters, budget)
 
@@ -172,7 +173,7 @@ def _unsure(
 _SETTINGS: Mapping[str, Setting] = {"enable_time_series_aggregate_functions": 1}
 
 
-def _sql(aggregate: _Aggregate, grid: Grid, args: Sequence[float]) -> str:
+def _sql(aggregate: _Aggregate, grid: Grid, args: Sequence[float], where: str) -> str:
     fresh = "" if aggregate.keeps_stale else f" AND reinterpretAsUInt64(value) != {STALE_NAN_BITS}"
     last = grid.start + (grid.steps - 1) * grid.step
     bounds = [
@@ -188,7 +189,7 @@ def _sql(aggregate: _Aggregate, grid: Grid, args: Sequence[float]) -> str:
     return f"""SELECT series_id,
        timeSeries{aggregate.name}ToGrid({", ".join(bounds)})(timestamp, {aggregate.value}) AS cells{oddity}
 FROM samples
-WHERE {CHOSEN} AND {BETWEEN}{fresh}
+WHERE {where} AND {BETWEEN}{fresh}
 GROUP BY series_id
 ORDER BY series_id"""  # noqa: S608 # only numbers and constants
 

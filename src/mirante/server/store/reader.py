@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mirante.server.store.client import Engine
 
 
+SMALL = 64 * 600_000
+"""Ten minutes of 64 series: an instant query of a rule or a panel of single numbers."""
+
+
 class StoreReader(SeriesIndex):
     """Reads the metrics of an engine whose schema is up to date. Every method may be called from any thread.
 
@@ -28,12 +32,15 @@ class StoreReader(SeriesIndex):
         engine: where they are.
         cached: see SeriesIndex.
         grid_bytes: what the grids that are kept for later queries may take; 0 keeps none.
+        small: milliseconds of all windows of all series together below which their samples are read sooner than the
+            engine has computed a grid.
     """
 
-    def __init__(self, engine: Engine, cached: int = 200_000, grid_bytes: int = 0) -> None:
+    def __init__(self, engine: Engine, cached: int = 200_000, grid_bytes: int = 0, small: int = SMALL) -> None:
         changes = Changes(engine)
         super().__init__(engine, cached, changes)
         self._grids = GridCache(changes, grid_bytes)
+        self._small = small
         self._reads_from = engine
         self._histograms = HistogramTable(engine)
 
@@ -54,7 +61,9 @@ class StoreReader(SeriesIndex):
     def grid(
         self, function: str, found: SeriesSet, grid: Grid, budget: QueryBudget, args: Sequence[float] = ()
     ) -> npt.NDArray[np.float64] | None:
-        """One value a series and step, computed in the engine, or None where it cannot give Prometheus's answer."""
+        """One value a series and step, computed in the engine; None where samples serve better, see MetricReader."""
+        if len(found) * max(grid.steps * grid.window, grid.end - grid.start) < self._small:
+            return None
 
         def compute(part: Grid) -> npt.NDArray[np.float64] | None:
             return read_grid(self._reads_from, function, found, part, budget, args)

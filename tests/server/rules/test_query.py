@@ -95,4 +95,4 @@ def test_needs_are_what_is_read_at_the_time_itself() -> None:
         "c": (5 * MINUTE, 1),
     }
     alone = needs_of([RuleGroup("g", "f", (record("r", "rate(a[1h])"),))], 5 * MINUTE)
-    assert alone == {"a": Need(0, found["a"].selectors[:1])}
+    assert alone == {"a": Need(0, 60 * MINUTE, found["a"].selectors[:1])}

@@ -205,9 +205,7 @@ class Group:
 
     def _restore(self, alert: ActiveAlert, rule: AlertingRule, now: int) -> ActiveAlert:
         stored = self._states.pop(key_of(alert.labels), None)
-        if stored is None or now - stored.written_at > self._options.outage_tolerance:
-            return alert
-        return restored(alert, stored, rule, now, self._options.grace_period)
+        return alert if stored is None else restored(alert, stored, rule, now, self._options.grace_period)
 
 
 def with_group_labels(rule: Rule, spec: RuleGroup) -> Rule:

@@ -21,10 +21,12 @@ class Need(NamedTuple):
 
     Attributes:
         span: the longest of the windows that are not longer than LONGEST, in milliseconds; 0 for none.
+        longest: the longest of all windows.
         selectors: the matchers of every selector.
     """
 
     span: int
+    longest: int
     selectors: tuple[tuple[Matcher, ...], ...]
 
 
@@ -49,9 +51,9 @@ def needs_of(groups: Iterable[RuleGroup], lookback: int) -> Mapping[str, Need]:
                 for selector, span in _selectors(_plan(rule.expression.text), lookback):
                     name = metric_of(selector.matchers)
                     if name and not selector.offset and selector.at is None:
-                        before = found.get(name, Need(0, ()))
-                        longest = max(before.span, span if span <= LONGEST else 0)
-                        found[name] = Need(longest, (*before.selectors, selector.matchers))
+                        before = found.get(name, Need(0, 0, ()))
+                        short = max(before.span, span if span <= LONGEST else 0)
+                        found[name] = Need(short, max(before.longest, span), (*before.selectors, selector.matchers))
     return found
 
 

@@ -85,7 +85,8 @@ class SharedReader:
     def series(self, matchers: Sequence[Matcher], start: int, end: int, budget: QueryBudget) -> SeriesSet:
         """See MetricReader."""
         metric = metric_of(matchers)
-        if metric is None or metric not in self._needs or end > self._at or start <= self._at - _DAY:
+        need = None if metric is None else self._needs.get(metric)
+        if metric is None or need is None or end > self._at or start <= self._at - need.longest:
             return self._base.series(matchers, start, end, budget)
         with self._lock:
             return self._family(metric, budget).choose(matchers)
@@ -93,7 +94,8 @@ class SharedReader:
     def _family(self, metric: str, budget: QueryBudget) -> LabelIndex:
         index = self._families.get(metric)
         if index is None:
-            found = self._base.series((Matcher("__name__", "=", metric),), self._at - _DAY, self._at, budget)
+            after = self._at - self._needs[metric].longest
+            found = self._base.series((Matcher("__name__", "=", metric),), after + 1, self._at, budget)
             index = self._families[metric] = self._selectors.index(metric, found)
         return index
 
@@ -184,9 +186,6 @@ class SharedReader:
 
     def _waiting(self, span: int) -> Iterator[str]:
         return (name for name, need in self._needs.items() if need.span == span and name not in self._parts)
-
-
-_DAY = 86_400_000
 
 
 def _rows(block: SampleBlock, rows: Rows, after: int) -> SampleBlock:

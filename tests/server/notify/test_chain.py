@@ -49,7 +49,7 @@ async def settled(state: State, number: int) -> None:
 
 
 def test_an_alert_reaches_everybody_once(tmp_path: Path) -> None:
-    """It fires, is acknowledged where that counts, and ends; a restart in between repeats nothing and forgets nothing."""
+    """It fires, is acknowledged where that counts, and ends; a restart in between repeats and forgets nothing."""
     first = replace(alert(severity="critical"), starts_at=NOW_MS, ends_at=NOW_MS + 3_600_000)
 
     async def main(hook: Receiver) -> None:

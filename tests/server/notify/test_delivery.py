@@ -14,7 +14,7 @@ import pytest
 
 from mirante.errors import ConfigError
 from mirante.server.http_client.model import PLAIN, HttpClient, Tls
-from mirante.server.notify.delivery import AT_ONCE, GIVE_UP_MS, Delivery
+from mirante.server.notify.delivery import AT_ONCE, EACH, GIVE_UP_MS, Delivery
 from mirante.server.notify.model import Integration, NotifyConfig, Receiver, Route, Runbook
 from mirante.server.notify.notification import Attempt, Notification
 from mirante.testing.clock import FakeClock
@@ -133,9 +133,9 @@ def config(url: str, *, http: HttpClient = PLAIN, runbooks: tuple[Runbook, ...] 
     """A receiver ``team`` with a webhook."""
     hook = Integration("webhook", 0, {"url": url, **options}, http=http)
     odd = Integration("carrier_pigeon", 0, {})
-    return NotifyConfig(
-        Route("team"), {"team": Receiver("team", (hook,)), "odd": Receiver("odd", (odd,))}, runbooks=runbooks
-    )
+    receivers = {f"team{number}": Receiver(f"team{number}", (hook,)) for number in range(AT_ONCE)}
+    receivers |= {"team": Receiver("team", (hook,)), "odd": Receiver("odd", (odd,))}
+    return NotifyConfig(Route("team"), receivers, runbooks=runbooks)
 
 
 @asynccontextmanager
@@ -327,30 +327,61 @@ def test_a_receiver_that_is_gone_is_tried_again() -> None:
     play(act)
 
 
-def test_so_many_are_under_way_and_no_more() -> None:
-    """The others follow as soon as one has ended."""
+class Gate:
+    """Answers nobody until it is opened, and counts who waits."""
+
+    def __init__(self, hook: Hook, closed_for: str = "") -> None:
+        self._open, self._lock, self.waiting, self.most = threading.Event(), threading.Lock(), 0, 0
+        self._closed_for = closed_for
+        hook.answer = self._answer
+
+    def open(self) -> None:
+        """Let all through."""
+        self._open.set()
+
+    def _answer(self, got: Got) -> Reply:
+        if got.json["receiver"].startswith(self._closed_for):
+            with self._lock:
+                self.waiting += 1
+                self.most = max(self.most, self.waiting)
+            self._open.wait(60)
+            with self._lock:
+                self.waiting -= 1
+        return Reply()
+
+
+def test_one_that_hangs_leaves_room_for_the_others() -> None:
+    """However much waits for it; and thousands that wait are not read anew for each that is sent."""
 
     async def act(hook: Hook) -> None:
-        gate, lock, at_once, most = threading.Event(), threading.Lock(), [0], [0]
-
-        def answer(_: Got) -> Reply:
-            with lock:
-                at_once[0] += 1
-                most[0] = max(most[0], at_once[0])
-            gate.wait(60)
-            with lock:
-                at_once[0] -= 1
-            return Reply()
-
-        hook.answer = answer
-        total = 20 * AT_ONCE
-        async with scene(hook, *(group(str(n)) for n in range(total))) as on:
-            await on.until(lambda: at_once[0] == AT_ONCE)
-            gate.set()
+        gate = Gate(hook, "team0")
+        stuck = [group(f"s{n}", receiver="team0") for n in range(50)]
+        fine = [group(f"f{n}", receiver="team1") for n in range(200)]
+        async with scene(hook, *stuck, *fine) as on:
+            await on.until(lambda: all(entry.settled for entry in on.box.entries[50:]))
+            assert gate.most == EACH
+            assert not any(entry.attempts for entry in on.box.entries[:50])
+            assert on.box.reads < 100
+            gate.open()
             await on.until(lambda: all(entry.settled for entry in on.box.entries))
-            assert on.box.reads < total / 2  # not once for each
-        assert most[0] == AT_ONCE
-        assert len(hook.got) == total
+        assert gate.most == EACH
+        assert len(hook.got) == 250
+
+    play(act)
+
+
+def test_so_many_are_under_way_and_no_more() -> None:
+    """To all receivers together; the others follow as soon as one has ended."""
+
+    async def act(hook: Hook) -> None:
+        gate = Gate(hook)
+        told_all = [group(f"{n}-{m}", receiver=f"team{n}") for m in range(2) for n in range(AT_ONCE)]
+        async with scene(hook, *told_all) as on:
+            await on.until(lambda: gate.waiting == AT_ONCE)
+            gate.open()
+            await on.until(lambda: all(entry.settled for entry in on.box.entries))
+        assert gate.most == AT_ONCE
+        assert len(hook.got) == 2 * AT_ONCE
 
     play(act)
 
@@ -422,7 +453,7 @@ def test_a_reload_keeps_connections_that_stay_the_same() -> None:
 def test_a_configuration_that_cannot_be_used_is_refused_whole() -> None:
     """Its place is told."""
     http = HttpClient(tls=Tls(ca_file=Path("/nonexistent/ca.pem")))
-    with pytest.raises(ConfigError, match=r'tls_config of webhook_configs\[0\] of receiver "team" cannot be used'):
+    with pytest.raises(ConfigError, match=r'tls_config of webhook_configs\[0\] of receiver "team0" cannot be used'):
         Delivery.prepare(config("http://x", http=http), TEMPLATES)
 
 

@@ -8,6 +8,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
@@ -26,12 +27,16 @@ log = logging.getLogger(__name__)
 Sleep = Callable[[float], Awaitable[object]]
 Outcome = Literal["sent", "later", "refused", "expired"]
 
-AT_ONCE = 16
+AT_ONCE = 64
 """Most notifications that are under way at a time."""
+EACH = 4
+"""Most of them to one integration of one receiver: one that hangs leaves room for the others."""
 GIVE_UP_MS = 24 * 3_600_000
 """After this long a notification is news no more."""
 ATTEMPT_SECONDS = 30.0
 """How long one attempt may take, unless the integration has a ``timeout`` of its own."""
+_THREADED_SECONDS = dict.fromkeys(("email", "apprise", "sms"), 300.0)
+# Those have timeouts for each step. A thread that was given up might deliver all the same, and then again, and again.
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _FACTOR = 0.5, 60.0, 1.5
 _LONGEST_ASKED_SECONDS = 3600.0  # whoever says "Retry-After: a week" is asked again sooner
 _LOOK_SECONDS = 1.0  # while some are under way: how soon another one that falls due is seen
@@ -83,8 +88,9 @@ class Delivery:
         self._outbox, self._in_force = outbox, prepared
         self._clock, self._sleep, self._chance = clock, sleep, chance
         self._wake = asyncio.Event()
-        self._backlog: deque[Notification] = deque()
-        self._under_way: dict[tuple[object, ...], asyncio.Task[None]] = {}
+        self._stale = True  # whether the outbox may have something that is not queued
+        self._queues: dict[Destination, deque[Notification]] = {}
+        self._under_way: dict[Destination, dict[str, asyncio.Task[None]]] = {}
         self._progress: dict[str, _Progress] = {}
         self._task: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -118,7 +124,7 @@ class Delivery:
         self._metrics.declare(kind for _, kind, _ in prepared.callers)
         kept = {id(caller) for _, caller in prepared.callers.values()}
         gone = [caller for _, caller in before.callers.values() if id(caller) not in kept]
-        task = asyncio.get_running_loop().create_task(_retire(gone, list(self._under_way.values())))
+        task = asyncio.get_running_loop().create_task(_retire(gone, self._tasks()))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         self._wake.set()
@@ -129,6 +135,7 @@ class Delivery:
 
     def wake(self) -> None:
         """Say that the outbox has something new."""
+        self._stale = True
         self._wake.set()
 
     async def stop(self) -> None:
@@ -137,7 +144,7 @@ class Delivery:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-        if tasks := list(self._under_way.values()):
+        if tasks := self._tasks():
             grace = asyncio.ensure_future(self._sleep(_GRACE_SECONDS))
             everything = asyncio.ensure_future(asyncio.wait(tasks))
             waits: list[asyncio.Future[Any]] = [grace, everything]
@@ -165,25 +172,36 @@ class Delivery:
     def _begin(self) -> float | None:
         """Send what is due, and give the seconds until the next look; None for when something happens."""
         now = self._now()
-        if not self._backlog:  # thousands may wait: they are not read anew whenever one has ended
-            self._backlog.extend(self._outbox.waiting(now))
-        while self._backlog:
-            if len(self._under_way) >= AT_ONCE:
-                return None  # the first one that ends wakes
-            notification = self._backlog.popleft()
-            key = _place(notification)
-            if key not in self._under_way:
+        if self._stale:  # thousands may wait: they are not read anew whenever one has ended
+            self._queue(self._outbox.waiting(now))
+            self._stale = False
+        for destination, queue in self._queues.items():
+            under_way = self._under_way.setdefault(destination, {})
+            while queue and len(under_way) < EACH and len(self._tasks()) < AT_ONCE:
+                notification = queue.popleft()
                 task = asyncio.get_running_loop().create_task(self._attempt(notification))
-                self._under_way[key] = task
-                task.add_done_callback(lambda _, key=key: self._ended(key))  # type: ignore[misc]
+                under_way[notification.id] = task
+                task.add_done_callback(partial(self._ended, destination, notification.id))
         due = self._outbox.next_at()
         if due is None:
             return None
         # One that is under way is still due; who else falls due meanwhile cannot be told from next_at.
-        return max((due - now) / 1000, _LOOK_SECONDS if self._under_way else 0.0)
+        return max((due - now) / 1000, _LOOK_SECONDS if any(self._under_way.values()) else 0.0)
 
-    def _ended(self, key: tuple[object, ...]) -> None:
-        del self._under_way[key]
+    def _queue(self, waiting: Iterable[Notification]) -> None:
+        """Add what is new. Of one group the outbox gives only the oldest, so that a queue can be sent in any order."""
+        known = {told.id for queue in self._queues.values() for told in queue}
+        known.update(key for under_way in self._under_way.values() for key in under_way)
+        for told in waiting:
+            if told.id not in known:
+                self._queues.setdefault((told.receiver, told.kind, told.index), deque()).append(told)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for under_way in self._under_way.values() for task in under_way.values()]
+
+    def _ended(self, destination: Destination, key: str, _: asyncio.Task[None]) -> None:
+        del self._under_way[destination][key]
+        self._stale = self._stale or not self._queues[destination]
         self._wake.set()
 
     async def _rest(self, seconds: float | None) -> None:
@@ -193,6 +211,7 @@ class Delivery:
             waits.append(asyncio.ensure_future(self._sleep(seconds)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            self._stale = self._stale or waits[-1].done()
         finally:
             for wait in waits:
                 wait.cancel()
@@ -242,7 +261,8 @@ class Delivery:
                 permanent=True,
             )
         integration = _integration(prepared.config, notification)
-        seconds = float(integration.options.get("timeout") or 0) / 1000 or ATTEMPT_SECONDS
+        usual = _THREADED_SECONDS.get(notification.kind, ATTEMPT_SECONDS)
+        seconds = float(integration.options.get("timeout") or 0) / 1000 or usual
         message = Message(notification, integration, prepared.renderer, self._now(), progress.done)
         if notification.kind == "runbook":
             book = next(one for one in prepared.config.runbooks if one.name == notification.receiver)
@@ -289,11 +309,6 @@ def _integration(config: NotifyConfig, notification: Notification) -> Integratio
     place = notification.kind, notification.index
     integrations = config.receivers[notification.receiver].integrations
     return next(one for one in integrations if (one.kind, one.index) == place)
-
-
-def _place(notification: Notification) -> tuple[object, ...]:
-    """Those of one place are sent in their order."""
-    return notification.receiver, notification.kind, notification.index, notification.group_key
 
 
 def _outcome(failure: DeliveryError | None, retry_at: int | None) -> Outcome:

@@ -13,6 +13,7 @@ from mirante.server.notify.channels.caller import Answer, Caller
 from mirante.server.notify.channels.message import Message, without_empty
 
 _TITLE_CHARACTERS = 1024
+_MOST_KEPT = 10_000
 _MARKDOWN = ("fallback", "pretext", "text")
 _TRANSIENT = frozenset({"rate_limited", "ratelimited", "service_unavailable", "internal_error", "fatal_error"})
 
@@ -46,6 +47,8 @@ def _keep(message: Message, caller: Caller, place: str, answer: Answer) -> None:
     elif message.get("update_message", False) or message.get("post_updates_to_thread", False):
         found = answer.json()
         caller.kept.setdefault(place, f"{found.get('channel')} {found.get('ts')}")
+        if len(caller.kept) > _MOST_KEPT:  # groups of which nobody hears the end, with send_resolved off
+            del caller.kept[next(iter(caller.kept))]
 
 
 def body(message: Message) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def test_a_snoozed_alert_is_told_again_when_its_time_is_over(world: Worlds) -> N
     w.wait(WAIT)
     acknowledge(w, "Down", until=w.now + HOUR)
     assert w.wait(HOUR - 1) == []
+    assert w.dispatcher.status(w.now).alerts()[0].acknowledgement is not None
+    assert w.dispatcher.status(w.now + 1).alerts()[0].acknowledgement is None
     assert w.wait(1) == [("team", "repeat", "Down", "")]
     assert w.wait(REPEAT) == [("team", "repeat", "Down", "")]
 

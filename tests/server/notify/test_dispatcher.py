@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mirante.errors import SilenceError
 from mirante.server.notify.matchers import parse_matchers
 from mirante.server.notify.model import InhibitRule, MaintenanceWindow, Route, TimeSpan
 from tests.server.notify.world import (
@@ -195,6 +196,17 @@ def test_nobody_is_told_of_what_is_silenced(world: Worlds) -> None:
     assert w.wait(2 * INTERVAL) == [("team", "changed", "Down1 Down2", "")]
 
 
+def test_a_silence_that_is_refused_leaves_everything_as_it_was(world: Worlds) -> None:
+    """Nothing has to be read anew for it."""
+    w = world(config())
+    with pytest.raises(SilenceError, match="before end time"):
+        w.silence("instance=1", lasts=0)
+    with pytest.raises(SilenceError, match="there is no silence x"):
+        w.dispatcher.expire("x", w.now)
+    w.fire("Down")
+    assert w.wait(WAIT) == [("team", "firing", "Down", "")]
+
+
 def test_what_ends_in_silence_ends_for_everybody(world: Worlds) -> None:
     """No resolution is told, as with Alertmanager; but when the alert comes back it is news."""
     w = world(config())
@@ -214,6 +226,7 @@ def test_status_tells_by_what_an_alert_is_suppressed(world: Worlds) -> None:
     w = world(config(inhibit=(rule,), maintenance=(window,)))
     w.fire("Fire", "Smoke", "Down", "Slow", "Other")
     silence = w.silence("alertname=Slow", lasts=HOUR)
+    assert w.dispatcher.status(w.now).maintenance() == ("move",)
     status = {one.alert.name: one for one in w.dispatcher.status(w.now).alerts()}
     assert status["Smoke"].muted.inhibited_by == (w.id("Fire"),)
     assert status["Slow"].muted.silenced_by == (silence,)

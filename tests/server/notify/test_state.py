@@ -206,21 +206,6 @@ def test_old_silences_are_forgotten_on_disk_too(world: Worlds) -> None:
     assert w.state.load().book.silences.all() == []
 
 
-def test_a_copy_is_whole_while_the_original_goes_on(world: Worlds, path: Path, tmp_path: Path) -> None:
-    """It can be opened as a state of its own."""
-    w = world(config(), path)
-    w.fire("Down")
-    w.wait(WAIT)
-    copy = tmp_path / "copy.sqlite"
-    w.state.copy_to(copy)
-    w.resolve("Down")
-    with closing(State(copy)) as found:
-        assert [one.alert.name for one in found.load().book.alerts.values()] == ["Down"]
-        assert len(found.history()) == 1
-    with pytest.raises(StoreError, match="cannot be used"):
-        w.state.copy_to(tmp_path / "missing" / "copy.sqlite")
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

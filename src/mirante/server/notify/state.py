@@ -210,15 +210,6 @@ class State:
                     found.append(Sent(notification, self._attempts(row[-3]), row[-2], bool(row[-1])))
         return found
 
-    def copy_to(self, path: Path) -> None:
-        """Write a copy that is consistent in itself, while the server goes on; for backups.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-        with _explained(path), closing(sqlite3.connect(path)) as copy:
-            self._db.backup(copy)
-
     def _prepare(self) -> None:
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:

@@ -104,6 +104,8 @@ def test_openmetrics_is_known_by_its_end() -> None:
         ("# HELP a x\na 1\n# HELP a y\n", 'line 3: second HELP line for metric name "a"'),
         ("a 1\n# TYPE a gauge\n", 'line 2: TYPE of metric name "a" reported after samples'),
         ("# TYPE a thing\n", "line 1: invalid metric type"),
+        ('# TYPE a summary\na{quantile="x"} 1\n', 'line 2: expected a number as value of label "quantile", got "x"'),
+        ('# TYPE a histogram\na_bucket{le="x"} 1\n', 'line 2: expected a number as value of label "le", got "x"'),
     ],
 )
 def test_a_page_that_breaks_the_format_is_refused(page: str, message: str) -> None:

@@ -16,6 +16,7 @@ from mirante.formats.exposition_parser import (
     Metadata,
     page_lines,
     read_comment,
+    read_float,
     read_measure,
     read_series,
     split_sample,
@@ -114,7 +115,9 @@ class _Page:
             series, rest = split_sample(line, openmetrics=self._openmetrics)
             labels = read_series(series)
             read_measure(rest, openmetrics=self._openmetrics)
-            self._series.setdefault(self._family_of(labels.pop("__name__")), []).append(labels)
+            family = self._family_of(labels.pop("__name__"))
+            self._check_bound(family, labels)
+            self._series.setdefault(family, []).append(labels)
 
     def families(self) -> Iterator[_Family]:
         """The metrics that have samples."""
@@ -129,6 +132,13 @@ class _Page:
         if keyword == b"TYPE" and family in self._series:
             raise FormatError(f'TYPE of metric name "{family}" reported after samples')
         self._said.add((keyword, family))
+
+    def _check_bound(self, family: str, labels: Mapping[str, str]) -> None:
+        own = _OWN_LABEL.get(self._metadata.get(family, Metadata()).type, "")
+        try:
+            read_float(labels.get(own, "0").encode())
+        except FormatError:
+            raise FormatError(f'expected a number as value of label "{own}", got "{labels[own]}"') from None
 
     def _family_of(self, name: str) -> str:
         """The metric to which a sample belongs: its own name, or that without the ending of a part."""

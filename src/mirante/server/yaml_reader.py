@@ -26,6 +26,7 @@ _SIZE = re.compile(r"(\d+)([KMGTPE]?)(?:i?B)?", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NULL = "tag:yaml.org,2002:null"
 _DEEPEST, _MOST_DIGITS = 100, 18
+_OPEN = -1  # height of what is being looked at
 
 
 class Value:
@@ -231,8 +232,31 @@ def parse_yaml(text: str, source: str) -> Value:
         raise ConfigError(f"{source}{line}: is not YAML: {error.problem}", source=source) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: is not YAML: {error}", source=source) from None
+    if node is not None and "*" in text:
+        _check_aliases(node, source)
     start = yaml.Mark(source, 0, 0, 0, None, 0)
     return Value(yaml.ScalarNode(_NULL, "", start, start) if node is None else node, source, "")
+
+
+def _check_aliases(top: yaml.Node, source: str) -> None:
+    """Readers go down into what they find: they must come to an end, and before Python's own."""
+    heights: dict[int, int] = {}
+
+    def height(node: yaml.Node) -> int:
+        if isinstance(node, yaml.ScalarNode):
+            return 0
+        known = heights.get(id(node))
+        if known == _OPEN:
+            Value(node, source, "").fail("an alias stands inside of what it names")
+        if known is None:
+            heights[id(node)] = _OPEN
+            parts = (part for child in node.value for part in (child if isinstance(child, tuple) else (child,)))
+            known = heights[id(node)] = 1 + max(map(height, parts), default=0)
+        if known > _DEEPEST:
+            Value(node, source, "").fail(f"with its aliases it is nested more than {_DEEPEST} levels deep")
+        return known
+
+    height(top)
 
 
 class _Bounded:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.model import MetricFamily
@@ -28,7 +27,6 @@ log = logging.getLogger(__name__)
 WORKERS = 4
 """Groups that are evaluated at the same time: a query that takes long must not hold up all others."""
 
-T = TypeVar("T")
 _LONGEST_SLEEP = 1.0  # seconds: a clock that was set is noticed
 Identity = tuple[str, str]
 
@@ -105,13 +103,10 @@ class RuleManager:
         """Take up the states of before, and begin to evaluate."""
         states: States = {}
         if any(isinstance(rule, AlertingRule) for group in self._rules.groups for rule in group.rules):
-            states = await self._in_worker(self._read_states)
+            states = await asyncio.to_thread(self._read_states)
         async with self._changing:
-            await self._in_worker(partial(self._change, self._rules, states))
+            await asyncio.to_thread(self._change, self._rules, states)
             self._task = asyncio.create_task(self._run(), name="evaluate rules")
-
-    async def _in_worker(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
     def _read_states(self) -> States:
         try:
@@ -155,8 +150,8 @@ class RuleManager:
             await asyncio.gather(*(asyncio.wrap_future(one.running) for one in changing if one.running is not None))
             gone = self._members.keys() - {_identity(spec) for spec in rules.groups}
             ended = [self._members[identity].group for identity in gone]
-            await self._in_worker(partial(self._change, rules, {}))
-            await self._in_worker(partial(self._end_groups, ended))
+            await asyncio.to_thread(self._change, rules, {})
+            await asyncio.to_thread(self._end_groups, ended)
             self._task = asyncio.create_task(self._run(), name="evaluate rules")
 
     def _same(self, rules: RuleSet) -> set[Identity]:

@@ -51,7 +51,9 @@ class Machine(RuleBasedStateMachine):
         self.believed: dict[str, set[str]] = {"team": set(), "lead": set()}
         # What was silenced: whether its receivers are told of it again afterwards depends on what else they are told.
         self.unheard: set[str] = set()
-        self.last: dict[tuple[str, str], Notification] = {}
+        self.last: dict[tuple[str, str], int] = {}
+        # Names of groups of which an acknowledgement was taken back: they are told again at once.
+        self.given_back: set[str] = set()
         self.changed_at = START
 
     def teardown(self) -> None:
@@ -87,6 +89,8 @@ class Machine(RuleBasedStateMachine):
         """And gives it back."""
         found = self._alert(one).id
         assert bool(self.dispatcher.unacknowledge([found], self.now)) is (found in self.acknowledged)
+        if found in self.acknowledged:
+            self.given_back.add(one[0])
         self.acknowledged.discard(found)
         self._changed()
 
@@ -183,10 +187,11 @@ class Machine(RuleBasedStateMachine):
             assert open_ones, "everything in it was taken on"
         else:
             assert open_ones - (believed - self.unheard) or ended, "there is nothing new in it"
-        before = self.last.get((one.receiver, one.group_key))
-        if before is not None and one.reason == "repeat" and not ended:
-            assert before.created_at < one.created_at
-        self.last[one.receiver, one.group_key] = one
+        if one.reason == "repeat":
+            before = self.last[one.receiver, one.group_key]
+            assert one.created_at - before >= REPEAT or one.group_labels["alertname"] in self.given_back
+            self.given_back.discard(one.group_labels["alertname"])
+        self.last[one.receiver, one.group_key] = one.created_at
         believed |= firing
         believed -= ended
         self.unheard -= firing | ended

@@ -186,7 +186,7 @@ s_total_count{le="1"} 1
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+@settings(max_examples=20, derandomize=True, database=None, phases=[Phase.generate])
 @given(st.lists(pages(), min_size=10, max_size=10))
 def test_the_problems_are_those_of_promtool(drawn: list[str]) -> None:
     """Line by line, over made-up pages."""

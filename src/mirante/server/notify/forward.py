@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
@@ -126,7 +127,7 @@ class _Queue:
         self._waiting: dict[str, Alert] = {}
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
         metrics.sent.labels(self._shown).inc(0)
         metrics.errors.labels(self._shown).inc(0)
 
@@ -137,7 +138,7 @@ class _Queue:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         self._changed.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=_STOP_SECONDS)
@@ -162,16 +163,18 @@ class _Queue:
 
     async def _run(self) -> None:
         wait = _FIRST_WAIT_SECONDS
-        while self._waiting or not self._stopping:
+        while self._waiting or not self._stopping.is_set():
             self._changed.clear()
             if not self._waiting:
                 await self._changed.wait()
-                continue
-            if await self._send():
+            elif await self._send():
                 wait = _FIRST_WAIT_SECONDS
-                continue
-            await asyncio.sleep(wait)  # stop() ends it
-            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+            elif self._stopping.is_set():
+                return
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), wait)
+                wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
 
     async def _send(self) -> bool:
         """Send the oldest; false when a later attempt may go better."""

@@ -79,7 +79,8 @@ class Notifying:
         self._forwarder = _forwarder(self._forwarded)
         self._state = State(data / FILE)
         try:
-            self.notifier = Notifier(prepared, self._state)
+            history = round(sources.settings.alerting.history * 1000)
+            self.notifier = Notifier(prepared, self._state, history=history)
         except BaseException:
             self._state.close()
             raise

@@ -238,7 +238,7 @@ def _address(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AlertingSettings:
-    """Who is told of alerts while there is no `alertmanager.yml`."""
+    """Who is told of alerts while there is no `alertmanager.yml`, and how long is known what was told."""
 
     slack_webhook: str = setting(
         "", "Slack webhook that is told.", env=("ALERT_SLACK_WEBHOOK",), parse=webhook, secret=True
@@ -246,6 +246,11 @@ class AlertingSettings:
     email: str = setting("", "E-mail addresses that are told, separated by commas.", parse=email)
     smarthost: str = setting(
         "127.0.0.1:25", "SMTP server, as `host:port`, that takes this mail without a password.", parse=_address
+    )
+    history: float = setting(
+        90 * 86_400.0,
+        "How long notifications are remembered, 90 days unless said otherwise; 0 for ever.",
+        parse=_kept,
     )
 
 

@@ -195,6 +195,14 @@ def test_history_is_forgotten_when_it_is_old_and_settled(world: Worlds) -> None:
     assert stuck in w.state.waiting(w.now)
 
 
+def test_history_may_be_kept_for_ever(state: State) -> None:
+    """With 0 nothing is forgotten."""
+    state.attempted(decide(state, 1), OK, None)
+    dispatcher = Dispatcher(config(), state, START, history=0)
+    dispatcher.tick(START + 1000 * DAY)
+    assert len(state.history()) == 1
+
+
 def test_old_silences_are_forgotten_on_disk_too(world: Worlds) -> None:
     """Five days after their end."""
     w = world(config())

@@ -33,7 +33,7 @@ class Dispatcher:
         config: who is told.
         state: where everything is kept; what it holds is taken up.
         now: milliseconds since 1970.
-        history: how long notifications are remembered, milliseconds.
+        history: how long notifications are remembered, milliseconds; 0 for ever.
 
     Raises:
         StoreError: the state cannot be read or written.
@@ -234,5 +234,5 @@ class Dispatcher:
         """Forget what is older than it needs to be."""
         book = self._roster.book
         book.changes.silences.update(book.silences.forget(now))
-        book.changes.forget = now - self._history
+        book.changes.forget = now - self._history if self._history else None
         self._roster.forget_told(now - RETENTION)

@@ -14,7 +14,7 @@ from mirante._core.model import MetricFamily, Sample
 from mirante.errors import StoreError
 from mirante.server.alert import Alert
 from mirante.server.notify.delivery import Delivery, PreparedDelivery
-from mirante.server.notify.dispatcher import Dispatcher
+from mirante.server.notify.dispatcher import HISTORY, Dispatcher
 from mirante.server.notify.model import NotifyConfig
 from mirante.server.notify.state import State
 from mirante.server.notify.templates import Templates
@@ -42,6 +42,7 @@ class Notifier:
     Args:
         prepared: from ``prepare``.
         state: where everything is kept.
+        history: how long notifications are remembered, milliseconds; 0 for ever.
         clock: the time.
         sleep: waits for a number of seconds.
 
@@ -60,12 +61,13 @@ class Notifier:
         prepared: PreparedNotifier,
         state: State,
         *,
+        history: int = HISTORY,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.config, self.state = prepared.config, state
         self._in_force, self._clock, self._sleep = prepared, clock, sleep
-        self.dispatcher = Dispatcher(prepared.config, state, self.now())
+        self.dispatcher = Dispatcher(prepared.config, state, self.now(), history=history)
         self.delivery = Delivery(state, prepared.delivery, clock=clock, sleep=sleep)
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from mirante.server.notify.config import read_config
 from mirante.server.notify.delivery import Delivery
 from mirante.server.notify.dispatcher import Dispatcher
 from mirante.server.notify.state import State
 from mirante.server.notify.templates import Templates
-from tests.server.notify.receivers import NOW_MS, PAGE, Receiver, Reply, alert, receiving
+from tests.peers import wait_for
+from tests.server.notify.receivers import NOW_MS, PAGE, Got, Receiver, Reply, alert, receiving
 
 CONFIG = """
 route: {{receiver: team, group_by: [alertname], group_wait: 1s, group_interval: 10s}}
@@ -97,3 +103,30 @@ def test_what_could_not_be_sent_is_sent_after_a_restart(tmp_path: Path) -> None:
         asyncio.run(main(hook))
     for path in ("/hook", "/pagerduty"):
         assert len({got.headers["idempotency-key"] for got in hook.got if got.path == path}) == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_while_it_tells(tmp_path: Path) -> None:
+    """Who was told is not told again; who was being told is, with the same key, so that it can know."""
+    config, gate = tmp_path / "alertmanager.yml", threading.Event()
+    command = [sys.executable, "-m", "tests.server.notify.teller", str(config), str(tmp_path / "state"), str(NOW_MS)]
+    root = Path(__file__).parents[3]
+
+    def answer(got: Got) -> Reply:
+        if got.path == "/pagerduty":
+            gate.wait(60)
+        return Reply()
+
+    with receiving() as hook:
+        hook.answer = answer
+        config.write_text(CONFIG.format(url=hook.url))
+        with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as teller:
+            assert teller.stdout is not None
+            while teller.stdout.readline() != "1\n":
+                assert teller.poll() is None
+            wait_for(lambda: len(hook.got) == 2, what="both to be told")
+            teller.kill()
+        gate.set()
+        subprocess.run(command, cwd=root, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert sorted(got.path for got in hook.got) == ["/hook", "/pagerduty", "/pagerduty"]
+    assert len({got.headers["idempotency-key"] for got in hook.got if got.path == "/pagerduty"}) == 1

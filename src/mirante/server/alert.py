@@ -17,8 +17,8 @@ class Alert:
     Attributes:
         labels: its identity.
         annotations: what people are told.
-        starts_at: since when it fires.
-        ends_at: when it ended, or until when it counts as firing unless it is heard of again.
+        starts_at: since when it fires; 0 where the sender does not tell.
+        ends_at: when it ended, or until when it counts as firing unless it is heard of again; 0 where it is not told.
         updated_at: when it was last heard of.
         generator_url: where to look at what found it.
     """

@@ -9,7 +9,7 @@ import pytest
 
 from mirante.errors import SilenceError
 from mirante.server.notify.matchers import parse_matchers
-from mirante.server.notify.model import InhibitRule, MaintenanceWindow, Route, TimeSpan
+from mirante.server.notify.model import InhibitRule, MaintenanceWindow, Route, Runbook, TimeSpan
 from tests.server.notify.world import (
     HOUR,
     INTERVAL,
@@ -356,6 +356,31 @@ def test_an_alert_that_comes_back_before_its_end_was_told_goes_on(world: Worlds)
     w.fire("Down")
     assert w.wait(INTERVAL) == []
     assert [one.alert.name for one in w.dispatcher.status(w.now).alerts()] == ["Down"]
+
+
+def test_runbooks_run_once_when_an_alert_begins_to_fire(world: Worlds) -> None:
+    """In one of its groups, and again when it comes back; not while it is silenced, and whatever the limit."""
+    runbook = Runbook("restart", parse_matchers("alertname=Hung"), ("/bin/true",))
+    routes = (Route("team", continues=True), Route("team", group_by=("alertname",), index=1))
+    w = world(config(Route("team", children=routes), runbooks=(runbook,), storm_limit=1))
+    silence = w.silence("alertname=Hung", lasts=HOUR)
+    w.fire("Hung", "Other")
+    assert [one.kind for one in w.sent if one.kind == "runbook"] == []
+    w.wait(10 * MINUTE)
+    w.dispatcher.expire(silence, w.now)
+    w.wait(REPEAT)
+    [run] = [one for one in w.sent if one.kind == "runbook"]
+    assert (run.receiver, run.index, run.reason, [one.name for one in run.alerts]) == (
+        "restart",
+        0,
+        "runbook",
+        ["Hung"],
+    )
+    w.resolve("Hung")
+    w.wait(HOUR)
+    w.fire("Hung")
+    w.wait(HOUR)
+    assert [one.kind for one in w.sent].count("runbook") == 2
 
 
 def test_time_is_told_when_there_is_something_to_do(world: Worlds) -> None:

@@ -152,7 +152,7 @@ class EscalationLevel:
     """Who is told next.
 
     Attributes:
-        after: how long after a group was first told of, while an alert of it is neither acknowledged nor resolved.
+        after: how long after an alert was first told of, while it is neither acknowledged nor resolved.
         receivers: names of receivers.
         on_call: names of schedules: the receiver of whoever is on call is told.
     """

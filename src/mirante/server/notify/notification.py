@@ -22,7 +22,7 @@ class Notification:
         index: of the integration among those of its kind.
         group_key: Alertmanager's: the route and the group's labels; PagerDuty's dedup key is its SHA-256.
         group_labels: labels that the group's alerts share by ``group_by``.
-        alerts: of the group that are told of, firing ones first; whether one has ended is told by its ``ends_at``.
+        alerts: of the group that are told of, in Alertmanager's order; ``ends_at`` tells whether one has ended.
         reason: why.
         created_at: milliseconds.
         level: of the escalation, 0 for the route's own receiver.

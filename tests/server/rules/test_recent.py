@@ -11,10 +11,13 @@ from mirante.formats.remote_write import STALE_NAN
 from mirante.server.promql.engine import Engine, Result
 from mirante.server.rules.evaluation import RuleSample
 from mirante.server.rules.log import StoreLog
+from mirante.server.rules.model import RuleGroup
+from mirante.server.rules.needs import needs_of
 from mirante.server.rules.recent import RecentReader, RecentSamples
+from mirante.server.rules.shared import Selectors, SharedReader
 from mirante.server.store.api import Stream
 from mirante.testing.memory_store import MemoryReader
-from tests.server.rules.parts import MINUTE, budget
+from tests.server.rules.parts import MINUTE, budget, record
 from tests.write_request import read
 
 
@@ -87,17 +90,41 @@ def test_answers_are_those_of_a_store_that_has_everything(
 
 
 def test_samples_are_forgotten_when_they_are_loaded() -> None:
-    """Memory holds what is not in the store, and a series of which all is there is the store's alone."""
-    log, _reader, rule_log, both = parts()
+    """Memory holds what is not in the store; a reader keeps what it may have missed there, as long as it lives."""
+    log, store = Log(), MemoryReader()
+    recent = RecentSamples(lambda: len(log.bodies), lambda: log.loaded)
+    rule_log = StoreLog(log, recent)
+    first = RecentReader(store, recent)
+
+    def count(reader: RecentReader, expression: str) -> list[list[float]]:
+        found: list[list[float]] = Engine(reader).instant(expression, 2 * MINUTE, budget()).values.tolist()
+        return found
+
     rule_log.write([RuleSample({"__name__": "a"}, MINUTE, 1.0), RuleSample({"__name__": "b"}, MINUTE, 2.0)])
     rule_log.write([RuleSample({"__name__": "a"}, 2 * MINUTE, 3.0)])
-    engine = Engine(both)
-    assert engine.instant("a", 2 * MINUTE, budget()).values.tolist() == [[3.0]]
-    log.loaded = 1  # and gone from memory, although this store never got it
-    assert engine.instant("count_over_time(a[10m])", 2 * MINUTE, budget()).values.tolist() == [[1.0]]
-    assert len(engine.instant("b", 2 * MINUTE, budget()).labels) == 0
+    log.loaded = 1  # although this store never got it
+    assert count(first, "count_over_time(a[10m])") == [[2.0]]
+    assert count(first, "b") == [[2.0]]
+    del first
+    second = RecentReader(store, recent)
+    assert count(second, "count_over_time(a[10m])") == [[1.0]]
+    assert count(second, "b") == []
     log.loaded = 2
-    assert len(engine.instant("a", 2 * MINUTE, budget()).labels) == 0
+    assert count(RecentReader(store, recent), "a") == [[3.0]]
+    del second
+    assert count(RecentReader(store, recent), "a") == []
+
+
+def test_what_is_loaded_in_the_midst_of_a_round_is_seen() -> None:
+    """A round that has read the store before a sample was loaded gets it from memory after that."""
+    log, store = Log(), MemoryReader()
+    recent = RecentSamples(lambda: len(log.bodies), lambda: log.loaded)
+    needs = needs_of([RuleGroup("g", "f", (record("a", "1"), record("b", "a")))], 5 * MINUTE)
+    reader = RecentReader(SharedReader(store, needs, MINUTE, Selectors()), recent)
+    assert len(Engine(reader).instant("a", MINUTE, budget()).labels) == 0
+    StoreLog(log, recent).write([RuleSample({"__name__": "a"}, MINUTE, 1.0)])
+    load(log, store, 1)
+    assert Engine(reader).instant("a", MINUTE, budget()).values.tolist() == [[1.0]]
 
 
 def test_a_window_without_recent_samples_is_the_stores() -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,8 @@ class _Recent(NamedTuple):
 class RecentSamples:
     """The samples that rules wrote and that are not in the store yet. Any thread may call any method.
 
+    A reader may have read the store before they were loaded: for it they stay as long as it lives.
+
     Args:
         position: the place behind what was appended to the log last.
         loaded: the place up to which the log is in the store.
@@ -58,13 +61,19 @@ class RecentSamples:
         self._position, self._loaded = position, loaded
         self._names: dict[str, dict[LabelKey, _Series]] = {}
         self._order: deque[tuple[int, str, LabelKey]] = deque()
+        self._readers: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._lock = threading.Lock()
+
+    def keep_for(self, reader: object) -> None:
+        """Keep what is loaded from now on while that reader lives."""
+        with self._lock:
+            self._readers[reader] = self._loaded()
 
     def add(self, samples: Sequence[RuleSample]) -> None:
         """Show samples that were just appended to the log."""
         place = self._position()
         with self._lock:
-            self._forget(self._loaded())
+            self._forget()
             for labels, time, value in samples:
                 name, key = labels[NAME], key_of(labels)
                 series = self._names.setdefault(name, {})
@@ -73,7 +82,8 @@ class RecentSamples:
                 series[key].samples.append(_Sample(place, time, value))
                 self._order.append((place, name, key))
 
-    def _forget(self, loaded: int) -> None:
+    def _forget(self) -> None:
+        loaded = min([self._loaded(), *self._readers.values()])
         while self._order and self._order[0][0] <= loaded:
             _, name, key = self._order.popleft()
             series = self._names[name]
@@ -86,7 +96,7 @@ class RecentSamples:
     def matching(self, matchers: Sequence[Matcher], start: int, end: int) -> list[_Recent]:
         """Series that match and have a sample in [start, end]."""
         with self._lock:
-            self._forget(self._loaded())
+            self._forget()
             candidates = [_Recent(one.labels, one.number, tuple(one.samples)) for one in self._candidates(matchers)]
         return [
             one
@@ -119,12 +129,13 @@ class RecentReader:
     """A MetricReader that shows the samples in memory over those of another reader.
 
     Args:
-        base: the store.
+        base: the store; may remember what it has read since the reader was made.
         recent: the samples in memory.
     """
 
     def __init__(self, base: MetricReader, recent: RecentSamples) -> None:
         self._base, self._recent = base, recent
+        recent.keep_for(self)
         self.label_names, self.label_values, self.metadata = base.label_names, base.label_values, base.metadata
 
     def series(self, matchers: Sequence[Matcher], start: int, end: int, budget: QueryBudget) -> SeriesSet:

@@ -169,6 +169,23 @@ def test_slack_may_change_its_message_or_answer_it(way: str) -> None:
         assert changed == [first, ("#ops", None, "1.2"), ("#ops", None, "1.2"), first, first]
 
 
+def test_slack_messages_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten: their groups have a new message the next time."""
+    monkeypatch.setattr("mirante.server.notify.channels.slack._MOST_KEPT", 2)
+
+    async def main(slack: Receiver) -> int:
+        options = slack_options(slack, update_message=True)
+        caller = Caller(PLAIN)
+        for number in range(5):
+            await SENDERS["slack"](message(options, told(group_key=str(number))), caller)
+        await caller.close()
+        return len(caller.kept)
+
+    with receiving() as slack:
+        slack.reply_json({"ok": True, "ts": "1.2", "channel": "C7"})
+        assert asyncio.run(main(slack)) == 2
+
+
 def mattermost_options(receiver: Receiver, **options: Any) -> dict[str, Any]:
     """What a configuration has."""
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,21 @@ def test_apprise_refuses_a_url_that_it_does_not_know(caplog: pytest.LogCaptureFi
         send("apprise", {"urls": (Secret("nosuch://secret@x"),), "body": "x"})
     assert failure.value.permanent
     assert "secret" not in f"{failure.value}{caplog.text}"
+
+
+def test_what_others_do_with_apprise_is_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """While we listen to it."""
+    log = logging.getLogger("apprise")
+    with receiving() as service:
+
+        def answer(_: Got) -> Reply:
+            log.warning("somebody else")
+            return Reply()
+
+        service.answer = answer
+        with caplog.at_level(logging.DEBUG, "apprise"):
+            send("apprise", {"urls": (Secret(service.url.replace("http", "json")),), "body": "x"})
+    assert caplog.messages == ["somebody else"]
 
 
 def test_an_sms_may_go_by_apprise() -> None:

@@ -1,27 +1,34 @@
-"""PromQL over the same samples in mirante's embedded store and in Prometheus 2.42 (Debian's package), with the ratios.
+"""PromQL over the same samples in mirante's embedded store, in Prometheus 2.42 and in VictoriaMetrics 1.79 (Debian's).
 
-``python benchmarks/bench_promql.py [--series 10000] [--hours 6] [--runs 5]``. Both answer the same range queries at a
-step of a minute; mirante's time is the engine's plus the writing of the JSON, Prometheus's is that of its HTTP API.
+``python benchmarks/bench_promql.py [--series 10000] [--hours 6] [--runs 7]``. All answer the same range queries at a
+step of a minute, in turns; told are medians, of the time and of the CPU time, which depends less on what else the
+machine has to do. mirante's is the engine's plus the writing of the JSON, the others' that of their HTTP API. mirante
+answers twice: *first* keeps no computed points, *again* takes those that the last answer left, as a dashboard that is
+refreshed does. VictoriaMetrics is asked not to use its cache; its functions are defined otherwise, so answers are
+compared with Prometheus's alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import socket
-import subprocess
 import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import cramjam
+import psutil
 
 from mirante.formats import remote_write
 from mirante.formats.protobuf import delimited
@@ -66,13 +73,61 @@ def bodies(series: int, hours: int, start: int = START) -> Iterator[bytes]:
             yield b"".join(remote_write.series(labels[n], samples[n % 9]) for n in part)
 
 
+class Peer(NamedTuple):
+    """Another server that runs.
+
+    Attributes:
+        url: under which Prometheus's API is.
+        process: the server.
+        more: parameters of every query.
+    """
+
+    url: str
+    process: psutil.Process
+    more: Mapping[str, str] = {}
+
+    def ask(self, expr: str, start: int, end: int) -> bytes:
+        """A range query."""
+        query = {"query": expr, "start": str(start / 1000), "end": str(end / 1000), "step": "60", **self.more}
+        with urllib.request.urlopen(
+            f"{self.url}/api/v1/query_range?{urllib.parse.urlencode(query)}", timeout=120
+        ) as reply:
+            return bytes(reply.read())
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
 @contextmanager
-def prometheus(folder: Path) -> Iterator[str]:
-    """The real one, taking remote write."""
+def running(command: Sequence[str], address: str) -> Iterator[psutil.Process]:
+    """A server, once it answers."""
+    process = psutil.Popen(command)
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://{address}/-/ready", timeout=5)
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def free_address() -> str:
+    """Where nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = folder / "prometheus.yml"
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@contextmanager
+def prometheus(folder: Path) -> Iterator[Peer]:
+    """The real one, taking remote write."""
+    address, config = free_address(), folder / "prometheus.yml"
     config.write_text("global: {}\n")
     command = [
         shutil.which("prometheus") or "prometheus",
@@ -83,18 +138,23 @@ def prometheus(folder: Path) -> Iterator[str]:
         f"--web.listen-address={address}",
         "--log.level=error",
     ]
-    process = subprocess.Popen(command)
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://{address}/-/ready", timeout=5)
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with running(command, address) as process:
+        yield Peer(f"http://{address}", process)
+
+
+@contextmanager
+def victoria(folder: Path) -> Iterator[Peer]:
+    """VictoriaMetrics, which looks for samples that are years old too."""
+    address = free_address()
+    command = [
+        shutil.which("victoria-metrics") or "victoria-metrics",
+        f"-storageDataPath={folder / 'victoria'}",
+        f"-httpListenAddr={address}",
+        "-retentionPeriod=100y",
+        "-loggerLevel=ERROR",
+    ]
+    with running(command, address) as process:
+        yield Peer(f"http://{address}", process, {"nocache": "1"})
 
 
 def write(url: str, body: bytes) -> None:
@@ -104,42 +164,36 @@ def write(url: str, body: bytes) -> None:
     urllib.request.urlopen(request, timeout=60)
 
 
-def ask(url: str, expr: str, start: int, end: int) -> bytes:
-    """A range query at the real Prometheus."""
-    query = {"query": expr, "start": str(start / 1000), "end": str(end / 1000), "step": "60"}
-    with urllib.request.urlopen(f"{url}/api/v1/query_range?{urllib.parse.urlencode(query)}", timeout=120) as reply:
-        return bytes(reply.read())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=10_000)
     parser.add_argument("--hours", type=int, default=6)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
     end = START + options.hours * 3_600_000
     folder = Path(tempfile.mkdtemp(prefix="bench_promql"))
     store = Store(f"chdb://{folder / 'mirante'}")
     try:
         migrate(store)
-        with prometheus(folder) as url:
-            load(store, url, options.series, options.hours)
-            engine = Engine(StoreReader(store))
-            print(f"{'query':32}{'mirante':>10}{'prometheus':>12}{'faster':>8}   largest difference")
+        with prometheus(folder) as real, victoria(folder) as other:
+            load(store, [real.url, other.url], options.series, options.hours)
+            print("milliseconds, and in brackets those of CPU; the load of the machine is", os.getloadavg()[0])
+            print(f"{'':28}{'mirante, first':>18}{'again':>16}{'Prometheus':>18}{'VictoriaMetrics':>18}")
             for title, expr in QUERIES.items():
-                compare(title, expr, engine, url, end, options.runs)
+                compare(title, expr, store, (real, other), end, options.runs)
     finally:
         store.close()
         shutil.rmtree(folder, ignore_errors=True)
     print(f"peak memory of mirante's process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
-def load(store: Store, url: str, series: int, hours: int) -> None:
-    """The same bodies into both."""
+def load(store: Store, urls: Sequence[str], series: int, hours: int) -> None:
+    """The same bodies into all."""
     connection = store.connect()
     group: list[bytes] = []
     for number, body in enumerate(bodies(series, hours)):
-        write(url, body)
+        for url in urls:
+            write(url, body)
         group.append(delimited(body))
         if len(group) == 10:
             insert(connection, group, f"bench-{number}")
@@ -157,20 +211,43 @@ def insert(connection: Connection, group: list[bytes], token: str) -> None:
         )
 
 
-def compare(title: str, expr: str, engine: Engine, url: str, end: int, runs: int) -> None:
-    """Times one query on both and compares the answers."""
-    ours, theirs = [], []
+class Took(NamedTuple):
+    """Seconds of one answer, on the wall and of CPU."""
+
+    wall: float
+    cpu: float
+
+
+def timed(ask: Callable[[], bytes], cpu: Callable[[], float]) -> tuple[bytes, Took]:
+    """An answer and what it took."""
+    used, started = cpu(), time.perf_counter()
+    answer = ask()
+    return answer, Took(time.perf_counter() - started, cpu() - used)
+
+
+def compare(title: str, expr: str, store: Store, peers: tuple[Peer, Peer], end: int, runs: int) -> None:
+    """Times one query on all and compares the answers of the first two."""
+    first, again = Engine(StoreReader(store)), Engine(StoreReader(store, grid_bytes=1 << 30))
+
+    def ours(engine: Engine) -> bytes:
+        return encode(engine.range(expr, START, end, 60_000, QueryBudget(deadline=time.monotonic() + 300)))
+
+    columns: list[tuple[Callable[[], bytes], Callable[[], float]]] = [
+        (lambda: ours(first), time.process_time),
+        (lambda: ours(again), time.process_time),
+        *((partial(peer.ask, expr, START, end), peer.cpu) for peer in peers),
+    ]
+    took: list[list[Took]] = [[] for _ in columns]
+    answers = [ask() for ask, _ in columns]  # what they do only once is done
     for _ in range(runs):
-        started = time.perf_counter()
-        budget = QueryBudget(deadline=time.monotonic() + 300)
-        answer = encode(engine.range(expr, START, end, 60_000, budget))
-        ours.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        reply = ask(url, expr, START, end)
-        theirs.append(time.perf_counter() - started)
-    left, right = min(ours), min(theirs)
-    difference = largest_difference(json.loads(answer), json.loads(reply)["data"])
-    print(f"{title:32}{left * 1e3:8.0f}ms{right * 1e3:10.0f}ms{right / left:7.1f}x   {difference:.1e}")
+        for number, (ask, cpu) in enumerate(columns):
+            answers[number], seconds = timed(ask, cpu)
+            took[number].append(seconds)
+    text = "".join(
+        f"{median(x.wall for x in each) * 1e3:10.0f} ({median(x.cpu for x in each) * 1e3:5.0f})" for each in took
+    )
+    difference = largest_difference(json.loads(answers[0]), json.loads(answers[2])["data"])
+    print(f"{title:28}{text}   largest difference {difference:.0e}", flush=True)
 
 
 def largest_difference(left: dict[str, Any], right: dict[str, Any]) -> float:

@@ -19,9 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
-import psutil
-
-from benchmarks.bench_promql import START, ask, load, prometheus
+from benchmarks.bench_promql import START, Peer, load, prometheus
 from mirante.server.promql.encode import pieces
 from mirante.server.promql.engine import Engine
 from mirante.server.store.api import QueryBudget
@@ -72,12 +70,11 @@ def measured(series: int, runs: int) -> Iterator[Figure]:
     """Both systems with that many series, in turn."""
     folder = Path(tempfile.mkdtemp(prefix="bench_growth"))
     try:
-        with prometheus(folder) as url:
-            alone(filled, folder, url, series)
-            (server,) = [child for child in psutil.Process().children() if child.name() == "prometheus"]
+        with prometheus(folder) as peer:
+            alone(filled, folder, peer.url, series)
             for title, expr in QUERIES.items():
                 yield Figure("mirante", title, series, *alone(ours, folder, expr, runs))
-                yield Figure("Prometheus", title, series, *theirs(url, server.pid, expr, runs))
+                yield Figure("Prometheus", title, series, *theirs(peer, expr, runs))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -93,7 +90,7 @@ def filled(folder: Path, url: str, series: int) -> None:
     store = Store(f"chdb://{folder / 'mirante'}")
     try:
         migrate(store)
-        load(store, url, series, HOURS)
+        load(store, [url], series, HOURS)
     finally:
         store.close()
 
@@ -113,13 +110,13 @@ def ours(folder: Path, expr: str, runs: int) -> tuple[float, float]:
     return min(times), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def theirs(url: str, pid: int, expr: str, runs: int) -> tuple[float, float]:
+def theirs(peer: Peer, expr: str, runs: int) -> tuple[float, float]:
     """Best time and peak memory of the server since the question was asked first."""
+    pid, times = peer.process.pid, []
     Path(f"/proc/{pid}/clear_refs").write_text("5")
-    times = []
     for _ in range(runs):
         started = time.perf_counter()
-        ask(url, expr, FIRST, LAST)
+        peer.ask(expr, FIRST, LAST)
         times.append(time.perf_counter() - started)
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return min(times), int(status["VmHWM"].split()[0]) * 1024 / 1e6

@@ -17,6 +17,7 @@ from mirante.server.notify.notification import Notification
 from mirante.server.notify.silence import Silence
 
 VERSION = 1
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 SCHEMA = """
 CREATE TABLE alert (
     id TEXT PRIMARY KEY, labels TEXT, annotations TEXT, starts_at INTEGER, ends_at INTEGER, updated_at INTEGER,
@@ -244,7 +245,3 @@ def notification_of(row: tuple[Any, ...]) -> Notification:
         content["comment"],
         content["held_back"],
     )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

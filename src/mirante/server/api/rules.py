@@ -38,22 +38,6 @@ class RuleLister(Protocol):
         ...
 
 
-class NoRules:
-    """A RuleLister of a server that evaluates none."""
-
-    def groups(self) -> Sequence[Mapping[str, Any]]:
-        """None."""
-        return ()
-
-    def alerts(self) -> Sequence[Mapping[str, Any]]:
-        """None."""
-        return ()
-
-    def alertmanagers(self) -> Mapping[str, Sequence[Mapping[str, str]]]:
-        """None."""
-        return {"activeAlertmanagers": (), "droppedAlertmanagers": ()}
-
-
 class RulesApi:
     """The handlers.
 

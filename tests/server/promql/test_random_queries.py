@@ -112,7 +112,11 @@ def engines(tmp_path_factory: pytest.TempPathFactory, series: Sequence[Series]) 
     writer = LogWriter(store, folder / "log")
     writer.append("remote_write", [body_of(series)])
     assert writer.wait_until_loaded(60)
-    yield {"NumPy": Engine(memory), "the embedded engine": Engine(StoreReader(store, small=0))}
+    yield {
+        "NumPy": Engine(memory),
+        "the embedded engine": Engine(StoreReader(store, small=0)),
+        "what earlier queries left": Engine(StoreReader(store, grid_bytes=64 << 20)),
+    }
     writer.close()
     store.close()
 

@@ -17,11 +17,10 @@ from mirante.server.notify.model import NotifyConfig
 from mirante.server.notify.notifier import Notifier
 from mirante.server.notify.state import FILE, State
 from mirante.server.reload import Commit
+from mirante.server.scrape.alerting import alertmanager_urls
 from mirante.server.scrape.model import AlertmanagerGroup, PrometheusConfig
 from mirante.server.scrape.relabel import RelabelRule, relabel
 from mirante.server.settings import ServerSettings
-
-_API = "/api/v2/alerts"
 
 
 class NotifySources(NamedTuple):
@@ -53,7 +52,7 @@ class NotifySources(NamedTuple):
     def alertmanagers(self, config: PrometheusConfig) -> tuple[Alertmanager, ...]:
         """The Alertmanagers that flags, environment and ``prometheus.yml`` name."""
         given = map(Alertmanager.at, self.settings.alertmanager)
-        return (*given, *(one for group in config.alertmanagers for one in alertmanagers_of(group)))
+        return (*given, *(one for group in config.alertmanagers for one in _alertmanagers_of(group)))
 
 
 class Notifying:
@@ -162,16 +161,10 @@ class Outgoing(NamedTuple):
                 yield replace(alert, labels=labels)
 
 
-def alertmanagers_of(group: AlertmanagerGroup) -> Iterator[Alertmanager]:
-    """The Alertmanagers of one entry of ``alertmanagers``, relabeled as Prometheus does."""
+def _alertmanagers_of(group: AlertmanagerGroup) -> Iterator[Alertmanager]:
     change = _Relabel(group.alert_relabel) if group.alert_relabel else None
-    for found in group.groups:
-        for target in found.targets:
-            labels = {"__scheme__": group.scheme, "__alerts_path__": group.path_prefix.rstrip("/") + _API}
-            kept = relabel({**labels, **found.labels, **target}, group.relabel)
-            if kept:
-                url = f"{kept['__scheme__']}://{kept['__address__']}/{kept['__alerts_path__'].lstrip('/')}"
-                yield Alertmanager(url, group.http, group.timeout, change)
+    for url in alertmanager_urls(group):
+        yield Alertmanager(url, group.http, group.timeout, change)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,18 @@ def test_after_a_snooze_the_escalation_begins_anew(world: Worlds) -> None:
     assert w.wait(10 * MINUTE) == [("lead", "escalated", "Down", "")]
 
 
+def test_an_acknowledgement_that_is_taken_back_begins_the_escalation_anew(world: Worlds) -> None:
+    """Also for levels that were told before; only the route's own receiver is told at once."""
+    w = world(escalating())
+    w.fire("Down")
+    w.wait(WAIT + 15 * MINUTE)
+    w.dispatcher.acknowledge([w.id("Down")], "ann", "", w.now)
+    w.wait(HOUR)
+    w.dispatcher.unacknowledge([w.id("Down")], w.now)
+    assert w.wait(1) == [("team", "repeat", "Down", "")]
+    assert w.wait(10 * MINUTE) == [("lead", "escalated", "Down", "")]
+
+
 def test_a_later_alert_of_a_group_escalates_by_its_own_time(world: Worlds) -> None:
     """The message of a level has those beside it that have come as far; each end is told once."""
     w = world(escalating())

@@ -99,10 +99,9 @@ class _Labels:
 
     def __lt__(self, other: _Labels) -> bool:
         mine, others = self._labels, other._labels
-        for name in sorted(mine.keys() | others.keys()):
-            if mine.get(name) != others.get(name):
-                return name not in mine or (name in others and mine[name] < others[name])
-        return False
+        # There is one: a tuple asks for the order only of what is not equal.
+        name = min(name for name in mine.keys() | others.keys() if mine.get(name) != others.get(name))
+        return name not in mine or (name in others and mine[name] < others[name])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Labels) and self._labels == other._labels

@@ -38,9 +38,10 @@ class Store(Memory):
         self.asked: list[int] = []
         self.ended_queries = False
 
-    def together(self, groups: Sequence[RuleGroup]) -> QueryAt:
+    def together(self, groups: Sequence[RuleGroup], subquery_step: int) -> QueryAt:
         """See RuleStore."""
         assert groups
+        assert subquery_step == MINUTE
 
         def ask(at: int) -> Store:
             self.asked.append(at)

@@ -9,9 +9,11 @@ import pytest
 
 from mirante.errors import BadQueryError, QueryCanceledError, QueryTimeoutError
 from mirante.server.promql.engine import Engine
+from mirante.server.rules.evaluation import RuleSample
 from mirante.server.rules.model import Expression, RuleGroup
 from mirante.server.rules.needs import Need, needs_of
 from mirante.server.rules.query import Budgets, StoreQuery, sql_points
+from mirante.server.rules.store import ServerStore
 from mirante.server.store.user_sql import UserSql
 from tests.server.rules.parts import MINUTE, Memory, record
 from tests.server.store.conftest import NOW, Store, body, open_store
@@ -57,6 +59,21 @@ def test_the_store_answers_promql_and_sql(store: Store) -> None:
     )
     assert query.vector(Expression("asked"), NOW) == [({"__name__": "asked", "job": "a"}, 4.0)]
     assert query.vector(Expression(sql, "sql"), NOW) == [({"job": "a"}, 4.0)]
+
+
+def test_groups_of_a_round_see_what_they_write_and_have_the_step_of_subqueries(store: Store) -> None:
+    """What is written is there for the next question; a subquery without a step has that of the evaluation."""
+    joined = ServerStore(store.reader, UserSql(store.engine), store.log, Budgets(30, 1_000_000, store.engine.cancel))
+    group = RuleGroup("g", "f", (record("wrote", "vector(1)"), record("r", "wrote + 0")))
+    at = NOW // MINUTE * MINUTE
+    query = joined.together([group], 10_000)(at)
+    assert query.vector(Expression("wrote"), at) == []
+    joined.log().write([RuleSample({"__name__": "wrote", "n": "1"}, at, 5.0)])
+    assert query.vector(Expression("wrote"), at) == [({"__name__": "wrote", "n": "1"}, 5.0)]
+    assert store.log.wait_until_loaded(60)
+    assert query.vector(Expression("wrote"), at) == [({"__name__": "wrote", "n": "1"}, 5.0)]
+    assert joined.together([group], 10_000)(at).vector(Expression("sum(wrote)"), at) == [({}, 5.0)]
+    assert query.vector(Expression("count_over_time(vector(1)[1m:])"), at) == [({}, 6.0)]
 
 
 def test_the_end_cancels_what_runs_and_what_comes() -> None:

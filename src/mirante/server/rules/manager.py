@@ -34,8 +34,11 @@ Identity = tuple[str, str]
 class RuleStore(Protocol):
     """What the manager needs of the store."""
 
-    def together(self, groups: Sequence[RuleGroup]) -> QueryAt:
-        """Answers what those groups ask at one time, after another; they share what they read."""
+    def together(self, groups: Sequence[RuleGroup], subquery_step: int) -> QueryAt:
+        """Answers what those groups ask at one time, after another; they share what they read.
+
+        Subqueries that give no step have that one, in milliseconds.
+        """
         ...
 
     def log(self) -> RuleLog:
@@ -178,7 +181,7 @@ class RuleManager:
             Round(
                 place,
                 planned.get(place) or next_time(self._now(), place),
-                self._store.together([member.group.spec for member in together]),
+                self._store.together([member.group.spec for member in together], rules.options.interval),
                 together,
             )
             for place, together in by_place(members.values()).items()

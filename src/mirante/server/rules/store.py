@@ -36,13 +36,14 @@ class ServerStore:
         self._recent = RecentSamples(lambda: writer.position("remote_write"), lambda: writer.loaded("remote_write"))
         self._log = StoreLog(writer, self._recent)
 
-    def together(self, groups: Sequence[RuleGroup]) -> QueryAt:
+    def together(self, groups: Sequence[RuleGroup], subquery_step: int = 60_000) -> QueryAt:
         """See RuleStore."""
         needs, selectors = needs_of(groups, self._lookback), Selectors()
 
         def ask(at: int) -> RuleQuery:
             shared = SharedReader(self._reader, needs, at, selectors)
-            engine = Engine(RecentReader(shared, self._recent), lookback_ms=self._lookback)
+            reader = RecentReader(shared, self._recent)
+            engine = Engine(reader, lookback_ms=self._lookback, subquery_step_ms=subquery_step)
             return StoreQuery(engine, self._sql, self._budgets)
 
         return ask

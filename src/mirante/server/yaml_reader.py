@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 
@@ -206,13 +206,38 @@ def read_yaml_value(path: Path) -> Value:
     Raises:
         ConfigError: the file cannot be read or is not YAML.
     """
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not UTF-8.
+    """
     source = str(path)
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), source)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}", source=source) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source}: is not UTF-8 text: {error}", source=source) from None
+
+
+def parse_yaml_documents(text: str, source: str) -> list[Value]:
+    r"""What each document of a text holds; ``---`` stands between them, and empty ones are left out.
+
+    Raises:
+        ConfigError: it is not YAML.
+
+    Example:
+        >>> [value.section().take("a", Value.count, 0) for value in parse_yaml_documents("a: 1\n---\na: 2", "code")]
+        [1, 2]
+    """
+    nodes = _compose(lambda loader: list(yaml.compose_all(text, Loader=loader)), source)
+    for node in nodes if "*" in text else ():
+        _check_aliases(node, source)
+    return [value for value in (Value(node, source, "") for node in nodes) if not value.empty]
 
 
 def parse_yaml(text: str, source: str) -> Value:
@@ -225,13 +250,7 @@ def parse_yaml(text: str, source: str) -> Value:
         >>> parse_yaml("a: 1m", "code").section().take("a", Value.duration, 0)
         60000
     """
-    try:
-        node = _compose(text)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{source}{line}: is not YAML: {error.problem}", source=source) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: is not YAML: {error}", source=source) from None
+    node = _compose(lambda loader: yaml.compose(text, Loader=loader), source)
     if node is not None and "*" in text:
         _check_aliases(node, source)
     start = yaml.Mark(source, 0, 0, 0, None, 0)
@@ -281,9 +300,15 @@ class _FastLoader(_Bounded, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # t
     pass
 
 
-def _compose(text: str) -> yaml.Node | None:
+def _compose(compose: Callable[[Any], T], source: str) -> T:
     """Parse with libyaml where it is there, as files can be long; the slower parser words its errors better."""
     try:
-        return yaml.compose(text, Loader=_FastLoader)
-    except yaml.YAMLError:
-        return yaml.compose(text, Loader=_Loader)
+        try:
+            return compose(_FastLoader)
+        except yaml.YAMLError:
+            return compose(_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{source}{line}: is not YAML: {error.problem}", source=source) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: is not YAML: {error}", source=source) from None

@@ -25,6 +25,9 @@ from mirante.server.access.limits import LimitGuard
 from mirante.server.access.log import AccessLog
 from mirante.server.access.setup import logs_access, loopback, make_access, make_limits
 from mirante.server.api import page
+from mirante.server.api.acknowledge_page import AcknowledgePage
+from mirante.server.api.alerting import AlertingApi
+from mirante.server.api.alertmanager import AlertmanagerApi
 from mirante.server.api.exemplars import ExemplarsApi
 from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.rules import RulesApi
@@ -155,6 +158,9 @@ class Server:
                 *prometheus.routes(),
                 *ExemplarsApi(reader, runner).routes(),
                 *RulesApi(self._rules).routes(),
+                *AlertmanagerApi(self._notifying.notifier).routes(),
+                *AlertingApi(self._notifying.notifier).routes(),
+                *AcknowledgePage(self._notifying.notifier).routes(),
                 *self._reloading.routes(),
                 *keeping.routes(),
                 *SettingsApi(asked, self._reloading.reload).routes(),

@@ -106,7 +106,7 @@ class World:
 
     def restart(self) -> None:
         """The same file, in a new process."""
-        path = self.state._path
+        path = self.state.path
         self.state.close()
         self.state = State(path)
         self.dispatcher = Dispatcher(self.config, self.state, self.now)

@@ -6,20 +6,14 @@ from html import escape
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from mirante.server.access.guard import WHO, Access, same_origin
 from mirante.server.access.sessions import COOKIE, LIFETIME
+from mirante.server.access.small_page import language_of, small_page
 from mirante.server.access.tokens import Identity
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "same-origin",  # so that the form's own request names its origin
-    "X-Content-Type-Options": "nosniff",
-}
 _MOST = 4096
 """Bytes of a form at most."""
 
@@ -42,33 +36,10 @@ _WORDS = {
     },
 }
 
-_PAGE = """<!doctype html>
-<html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · mirante</title>
-<style>
-:root {{ color-scheme: light dark; --text: light-dark(#1b1f24, #e6e8eb); --soft: light-dark(#59636e, #9aa4af);
-  --ground: light-dark(#f7f8fa, #14171a); --card: light-dark(#fff, #1c2024); --line: light-dark(#d5dae0, #363c43);
-  --accent: light-dark(#2f56d0, #86a3ff); --on: light-dark(#fff, #10131a); --bad: light-dark(#b3261e, #ff8f85); }}
-* {{ box-sizing: border-box; }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 16px; background: var(--ground);
-  color: var(--text); font: 15px/1.5 system-ui, sans-serif; }}
-main {{ width: 100%; max-width: 360px; padding: 24px; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px; }}
-h1 {{ font-size: 18px; margin: 0 0 16px; }}
-label {{ display: block; font-weight: 600; margin-bottom: 4px; }}
-input {{ width: 100%; padding: 8px 10px; font: inherit; color: inherit; background: var(--ground);
-  border: 1px solid var(--line); border-radius: 6px; }}
-button {{ width: 100%; margin-top: 16px; padding: 9px; font: inherit; font-weight: 600; color: var(--on);
-  background: var(--accent); border: 0; border-radius: 6px; cursor: pointer; }}
-:focus-visible {{ outline: 2px solid var(--accent); outline-offset: 2px; }}
-p {{ margin: 12px 0 0; color: var(--soft); font-size: 13px; }}
-p[role=alert] {{ color: var(--bad); margin: 0 0 12px; }}
-</style></head><body><main><h1>mirante</h1>{alert}
-<form method="post" action="/login"><input type="hidden" name="next" value="{next}">
+_FORM = """{alert}<form method="post" action="/login"><input type="hidden" name="next" value="{next}">
 <label for="token">{token}</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-<button type="submit">{button}</button></form><p>{hint}</p></main></body></html>
-"""
+<button type="submit">{button}</button></form><p>{hint}</p>"""
 
 
 def routes(access: Access, *, secure: bool) -> list[Route]:
@@ -139,10 +110,10 @@ def own_path(path: str) -> str:
 
 
 def _page(request: Request, fault: str = "", status: int = 200, target: str | None = None) -> Response:
-    language = "pt" if request.headers.get("accept-language", "").lower().startswith("pt") else "en"
+    language = language_of(request)
     words = _WORDS[language]
     alert = f'<p role="alert">{words[fault]}</p>' if fault else ""
     wanted = target if target is not None else request.query_params.get("next", "/")
-    fields = {name: words[name] for name in ("title", "token", "button", "hint")}
-    page = _PAGE.format(lang=language, alert=alert, next=escape(own_path(wanted)), **fields)
-    return HTMLResponse(page, status, headers=_HEADERS)
+    fields = {name: words[name] for name in ("token", "button", "hint")}
+    form = _FORM.format(alert=alert, next=escape(own_path(wanted)), **fields)
+    return small_page(language, words["title"], form, status)

@@ -6,7 +6,12 @@ from mirante.server.access.tokens import Right
 
 _PUBLIC = frozenset({"/-/healthy", "/-/ready", "/login", "/logout"})
 _PUBLIC_FOLDERS = ("/assets/",)
-_WRITE = frozenset({"/api/v1/write", "/v1/metrics", "/v1/traces", "/v1/logs"})
+_WRITE = frozenset(
+    {
+        "/api/v1/write", "/v1/metrics", "/v1/traces", "/v1/logs",
+        "/api/v2/alerts", "/alertmanager/api/v2/alerts",
+    }
+)  # fmt: skip
 _WRITE_FOLDERS = (
     "/metrics/job/",
     "/metrics/job@base64/",

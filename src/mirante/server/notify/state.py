@@ -76,12 +76,15 @@ class State:
     Args:
         path: of the file, or ``MEMORY`` for one that nobody keeps.
 
+    Attributes:
+        path: of the file. Whoever only reads may open another ``State`` of it, in a thread of its own.
+
     Raises:
         StoreError: the file cannot be opened, is damaged, or was written by a later release.
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._path = path
+        self.path = path
         with _explained(path):
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -101,7 +104,7 @@ class State:
         Raises:
             StoreError: the file cannot be read.
         """
-        with _explained(self._path):
+        with _explained(self.path):
             book = Book(silences=Silences(silence_of(row) for row in self._rows("silence")))
             for row in self._rows("alert"):
                 book.add(known_of(row))
@@ -136,13 +139,13 @@ class State:
 
     def waiting(self, now: int) -> list[Notification]:
         """Notifications whose time has come, oldest first; of one (receiver, integration, group) only the oldest."""
-        with _explained(self._path):
+        with _explained(self.path):
             rows = self._db.execute(f"SELECT * FROM ({_HEADS}) WHERE next_at <= ? ORDER BY head", (now,))  # noqa: S608
             return [notification_of(row[:-2]) for row in rows]
 
     def next_at(self) -> int | None:
         """When the next one is due, milliseconds; None when there is none."""
-        with _explained(self._path):
+        with _explained(self.path):
             at: int | None = self._db.execute(f"SELECT min(next_at) FROM ({_HEADS})").fetchone()[0]  # noqa: S608
             return at
 
@@ -166,7 +169,7 @@ class State:
 
     def waits(self, target: Target, group_key: str) -> bool:
         """Whether a notification for that target of that group is not settled."""
-        with _explained(self._path):
+        with _explained(self.path):
             found = self._db.execute(
                 "SELECT 1 FROM notification WHERE settled_at IS NULL "
                 "AND receiver = ? AND kind = ? AND number = ? AND group_key = ?",
@@ -203,7 +206,7 @@ class State:
             "AND receiver = coalesce(?, receiver) AND group_key = coalesce(?, group_key) ORDER BY place DESC"
         )
         found: list[Sent] = []
-        with _explained(self._path), closing(self._db.execute(query, (since, until, receiver, group_key))) as rows:
+        with _explained(self.path), closing(self._db.execute(query, (since, until, receiver, group_key))) as rows:
             while len(found) < limit and (row := rows.fetchone()) is not None:
                 notification = notification_of(row[:-3])
                 if alert_id is None or any(alert.id == alert_id for alert in notification.alerts):
@@ -213,7 +216,7 @@ class State:
     def _prepare(self) -> None:
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > VERSION:
-            raise StoreError(f"{self._path} was written by a later release of mirante; this one cannot read it")
+            raise StoreError(f"{self.path} was written by a later release of mirante; this one cannot read it")
         for pragma in _PRAGMAS:
             self._db.execute(f"PRAGMA {pragma}")
         if not found:
@@ -251,7 +254,7 @@ class State:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _explained(self._path):
+        with _explained(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -31,3 +31,18 @@ def test_without_a_built_page_a_sentence_says_how_to_build_it(tmp_path: Path, pa
     reply = asyncio.run(call(Starlette(routes=page.routes(tmp_path)), "GET", path))
     assert reply.status == 503
     assert "make ui" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("link", "leads_to"),
+    [
+        ("g0.expr=up+%3D%3D+0&g0.tab=1", "explore?q=up+%3D%3D+0&tab=table"),
+        ("g0.expr=a&g0.tab=0&g0.range_input=2h&g1.expr=b&g1.tab=1", "explore?q=a&q=b&from=now-2h"),
+        ("g0.expr=a&g0.tab=table", "explore?q=a&tab=table"),
+        ("", "explore?"),
+    ],
+)
+def test_prometheus_links_lead_to_explore(tmp_path: Path, link: str, leads_to: str) -> None:
+    """The link of an alert, as Prometheus writes it, opens its expression."""
+    reply = asyncio.run(call(Starlette(routes=page.routes(tmp_path)), "GET", f"/graph?{link}"))
+    assert (reply.status, reply.headers["location"]) == (302, leads_to)

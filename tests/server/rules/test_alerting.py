@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mirante.server.rules.alerting import RESOLVED_RETENTION, Alerting
 from mirante.server.rules.evaluation import RuleOptions
+from mirante.server.rules.model import Expression
 from tests.server.rules.parts import MINUTE, Memory, alert, group, states
 
 
@@ -173,6 +174,14 @@ def test_the_state_of_a_rule_is_its_most_urgent_alert(held: tuple[int, ...], sta
     rule = one.rules[0].rule
     assert isinstance(rule, Alerting)
     assert rule.state == state
+
+
+def test_an_alert_of_sql_leads_to_the_server() -> None:
+    """There is no page for an SQL expression."""
+    memory = Memory()
+    rule = replace(alert("Errors", ""), expression=Expression("1", "sql"))
+    one = group(memory, rule, options=RuleOptions(external_url="http://m/"))
+    assert [sent.generator_url for sent in one.evaluate(MINUTE, memory)] == ["http://m"]
 
 
 def test_a_scalar_that_holds_is_one_alert() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -38,4 +39,21 @@ def routes(folder: Path = FOLDER) -> list[BaseRoute]:
         return FileResponse(document, headers=_HEADERS)
 
     views: list[BaseRoute] = [Route(path, view, methods=["GET", "HEAD"]) for path in VIEWS]
-    return [*views, Mount("/assets", StaticFiles(directory=folder / "assets", check_dir=False))]
+    return [
+        *views,
+        Route("/graph", _graph, methods=["GET", "HEAD"]),
+        Mount("/assets", StaticFiles(directory=folder / "assets", check_dir=False)),
+    ]
+
+
+async def _graph(request: Request) -> Response:
+    """Prometheus's links to an expression, which stand in alerts and other people's pages, lead to Explore."""
+    given, state, panel = request.query_params, list[tuple[str, str]](), 0
+    while f"g{panel}.expr" in given:
+        state.append(("q", given[f"g{panel}.expr"]))
+        panel += 1
+    if given.get("g0.tab") in {"1", "table"}:
+        state.append(("tab", "table"))
+    if "g0.range_input" in given:
+        state.append(("from", f"now-{given['g0.range_input']}"))
+    return RedirectResponse(f"explore?{urlencode(state)}", 302)  # relative: the server may stand below a path

@@ -105,7 +105,8 @@ class Alerting:
         self.restore: Restore | None = None
         self._options = options
         url = options.external_url.rstrip("/")
-        self._url = f"{url}/graph?g0.expr={quote_plus(rule.expression.text)}&g0.tab=1"
+        link = f"{url}/graph?g0.expr={quote_plus(rule.expression.text)}&g0.tab=1"
+        self._url = link if rule.expression.language == "promql" else url  # no page shows SQL
 
     @property
     def state(self) -> State:

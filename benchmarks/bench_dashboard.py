@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=2)
     options = parser.parse_args()
     print(f"{'milliseconds':24}{'p50':>7}{'p95':>7}{'worst':>7}{'refresh':>9}{'CPU':>7}")
-    for name, command in {"mirante": mirante, "Prometheus": prometheus}.items():
+    for name, command in {"mirante": mirante, "keeping nothing": forgetful, "Prometheus": prometheus}.items():
         with running(command) as server:
             fill(server.address)
             print(f"{name + ', alone':24}{refresh(server, options.seconds / 2, options.every)}", flush=True)
@@ -118,6 +118,11 @@ def mirante(folder: Path, port: int) -> list[str]:
     """The whole server."""
     off = ["--otlp-grpc-port", "off", "--otlp-http-port", "off", "--no-host-metrics", "--log-level", "error"]
     return [sys.executable, "-m", "mirante", "serve", "--data", str(folder / "data"), "--port", str(port), *off]
+
+
+def forgetful(folder: Path, port: int) -> list[str]:
+    """The same without the points of earlier queries."""
+    return [*mirante(folder, port), "--query-cache-size", "0"]
 
 
 def prometheus(folder: Path, port: int) -> list[str]:

@@ -306,6 +306,21 @@ def test_a_reload_waits_for_what_is_being_evaluated() -> None:
     run(lambda: World(spec(alert("High", "m > 0"))), story)
 
 
+def test_a_stop_does_not_wait_for_a_query_that_a_reload_waits_for() -> None:
+    """The queries end first, then the reload, then the manager."""
+
+    async def story(world: World) -> None:
+        world.store.gate.clear()
+        world.clock.advance(60)
+        await world.turn()
+        change = asyncio.create_task(world.manager.commit(RuleSet((), world.options)))
+        await asyncio.sleep(0)
+        await world.manager.stop()
+        assert change.done()
+
+    run(lambda: World(spec(record("r", "m"))), story)
+
+
 def test_series_that_cannot_be_ended_are_told_and_the_reload_stands(caplog: pytest.LogCaptureFixture) -> None:
     """A full disk does not keep an old group in force."""
 

@@ -120,9 +120,9 @@ class RuleManager:
 
     async def stop(self) -> None:
         """Stop evaluating; no series is ended, as a restart may follow."""
+        self._store.end()  # first: a change under way may wait for a query
         async with self._changing:
             await self._end_task()
-            self._store.end()
             await asyncio.to_thread(self._workers.shutdown)
 
     def prepare(self, rules: RuleSet) -> RuleSet:

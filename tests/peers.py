@@ -128,6 +128,7 @@ def mirante(folder: Path, *flags: str, port: int | None = None) -> Iterator[Peer
     command = [sys.executable, "-m", "mirante", "serve", "--data", str(folder / "data"), "--port", str(port)]
     for flag in ("--otlp-grpc-port", "--otlp-http-port"):  # or tests would fight over the usual ones
         command += [] if flag in flags else [flag, "off"]
+    command += [] if "--shipped-rules" in flags else ["--shipped-rules", "none"]  # a test sees its own rules alone
     command += flags
     with running(command, f"http://127.0.0.1:{port}", "/-/ready", folder / "mirante.log") as peer:
         yield peer

@@ -48,7 +48,9 @@ class SystemCollector:
         yield from self._file_systems()
         yield from self._disks()
         yield from self._network()
-        uptime = self._clock.time_ns() / 1e9 - self._psutil.boot_time()
+        now = self._clock.time_ns() / 1e9
+        uptime = now - self._psutil.boot_time()
+        yield single("system_time_seconds", "The host's clock, Unix time.", now, "seconds")
         yield single("system_uptime_seconds", "Time since the host started.", uptime, "seconds")
 
     def _cpu(self) -> Iterator[MetricFamily]:

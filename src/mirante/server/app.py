@@ -24,7 +24,7 @@ from mirante.server.access.guard import Guard
 from mirante.server.access.limits import LimitGuard
 from mirante.server.access.log import AccessLog
 from mirante.server.access.setup import logs_access, loopback, make_access, make_limits
-from mirante.server.api import page
+from mirante.server.api import page, runbooks
 from mirante.server.api.acknowledge_page import AcknowledgePage
 from mirante.server.api.alerting import AlertingApi
 from mirante.server.api.alertmanager import AlertmanagerApi
@@ -33,6 +33,7 @@ from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.rules import RulesApi
 from mirante.server.api.runner import QueryLimits, QueryRunner
 from mirante.server.api.settings import SettingsApi
+from mirante.server.api.slos import SlosApi
 from mirante.server.application_settings import ApplicationSettings
 from mirante.server.ingest import pushgateway
 from mirante.server.ingest import routes as ingest
@@ -138,13 +139,8 @@ class Server:
         self._rules = ruling.manager
         self._reloading = Reloading([self._prepare_scrape, keeping.prepare, self._notifying.prepare, ruling.prepare])
         self._ready = False
-        prometheus = PrometheusApi(
-            PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000), histograms=reader),
-            reader,
-            runner,
-            self._scraper,
-            lambda: self._ready,
-        )
+        promql = PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000), histograms=reader)
+        prometheus = PrometheusApi(promql, reader, runner, self._scraper, lambda: self._ready)
         senders = make_limits(settings.limits, telemetry.registry)
         received, bounds = IngestCounts(senders.charge), Bounds(past=keeping.keeper.past)
         log_of_senders = SeriesLimitedLog(writer, senders) if settings.limits.series else writer
@@ -158,6 +154,8 @@ class Server:
                 *prometheus.routes(),
                 *ExemplarsApi(reader, runner).routes(),
                 *RulesApi(self._rules).routes(),
+                *SlosApi(lambda: ruling.slos, promql, runner).routes(),
+                *runbooks.routes(),
                 *AlertmanagerApi(self._notifying.notifier).routes(),
                 *AlertingApi(self._notifying.notifier).routes(),
                 *AcknowledgePage(self._notifying.notifier).routes(),

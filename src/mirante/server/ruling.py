@@ -1,4 +1,4 @@
-"""Joins what evaluates rules: the files that ``prometheus.yml`` names, those of applications, the manager."""
+"""Joins what evaluates rules: files that ``prometheus.yml`` names, those of applications, what ships, objectives."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from mirante.server.reload import Commit
 from mirante.server.rules.evaluation import RuleOptions
 from mirante.server.rules.manager import WORKERS, RuleManager, RuleSet
 from mirante.server.rules.query import Budgets
-from mirante.server.rules.read import files_of, parse_rules, read_rules
+from mirante.server.rules.read import files_of, parse_rules, read_rules, shipped_file
 from mirante.server.rules.store import ServerStore
 from mirante.server.scrape.model import PrometheusConfig
 from mirante.server.settings import ServerSettings
+from mirante.server.slo.model import Slo
+from mirante.server.slo.read import read_slos, slo_files
+from mirante.server.slo.rules import rule_groups
 from mirante.server.store.api import MetricReader
 from mirante.server.store.client import Engine
 from mirante.server.store.user_sql import UserSql
@@ -25,6 +28,18 @@ from mirante.server.store.writer import LogWriter
 
 READERS = WORKERS
 """Reads of the store that rules do at the same time."""
+
+
+class Wanted(NamedTuple):
+    """What is to be evaluated.
+
+    Attributes:
+        rules: all rules, those of the objectives too.
+        slos: the objectives.
+    """
+
+    rules: RuleSet
+    slos: tuple[Slo, ...]
 
 
 class RuleSources(NamedTuple):
@@ -42,14 +57,16 @@ class RuleSources(NamedTuple):
     applications: ApplicationSettings
     external_url: str
 
-    def read(self) -> RuleSet:
-        """The rules as they are now.
+    def read(self) -> Wanted:
+        """The rules and objectives as they are now.
 
         Raises:
             ConfigError: a file cannot be used.
         """
         config = self.config()
-        files = [*files_of(config.rule_files), *self.applications.rule_files(parse_rules)]
+        shipped = [shipped_file(name) for name in self.settings.shipped()]
+        files = [*files_of(config.rule_files), *self.applications.rule_files(parse_rules), *shipped]
+        slos = read_slos(slo_files(self.settings.slo_files))
         options = RuleOptions(
             interval=config.evaluation_interval,
             query_offset=config.rule_query_offset,
@@ -57,7 +74,7 @@ class RuleSources(NamedTuple):
             external_url=self.external_url,
             monotonic=SYSTEM_CLOCK.monotonic,
         )
-        return RuleSet(read_rules(files), options)
+        return Wanted(RuleSet((*read_rules(files), *rule_groups(slos)), options), slos)
 
 
 class Ruling:
@@ -75,6 +92,7 @@ class Ruling:
 
     Attributes:
         manager: evaluates.
+        slos: the objectives that are in force.
     """
 
     def __init__(
@@ -88,7 +106,7 @@ class Ruling:
         self._sources, query = sources, sources.settings.query
         budgets = Budgets(query.timeout, query.max_samples, engine.cancel)
         store = ServerStore(reader, UserSql(engine), writer, budgets, round(query.lookback_delta * 1000))
-        rules = sources.read()
+        rules, self.slos = sources.read()
         self.manager = RuleManager(rules, store, [notifying], alertmanagers=notifying.alertmanagers)
         self.manager.prepare(rules)
 
@@ -98,7 +116,12 @@ class Ruling:
         Raises:
             ConfigError: one cannot be used.
         """
-        return partial(self.manager.commit, self.manager.prepare(self._sources.read()))
+        rules, slos = self._sources.read()
+        return partial(self._commit, self.manager.prepare(rules), slos)
+
+    async def _commit(self, rules: RuleSet, slos: tuple[Slo, ...]) -> None:
+        await self.manager.commit(rules)
+        self.slos = slos
 
 
 def external_url(settings: ServerSettings, port: int) -> str:

@@ -236,6 +236,23 @@ def _address(value: object) -> str:
     return str(value)
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    texts = value if isinstance(value, list | tuple) else str(value).replace(",", " ").split()
+    return tuple(map(str, texts))
+
+
+SHIPPED = ("agents", "host", "mirante", "services")
+"""Sets of rules that ship."""
+
+
+def _shipped(value: object) -> str:
+    names = _texts(value)
+    for name in names if names not in {("all",), ("none",)} else ():
+        if name not in SHIPPED:
+            raise ValueError(f"expected some of {', '.join(SHIPPED)}, or all, or none, got {name!r}")
+    return ",".join(names)
+
+
 @dataclass(frozen=True, slots=True)
 class AlertingSettings:
     """Who is told of alerts while there is no `alertmanager.yml`, and how long is known what was told."""
@@ -268,6 +285,16 @@ class ServerSettings:
         "URLs of Alertmanagers that get our alerts, separated by commas or blanks.",
         env=("ALERTMANAGER_URL",),
         parse=_http_urls,
+    )
+    shipped_rules: str = setting(
+        "all",
+        "Rules that ship and are evaluated: some of agents, host, mirante and services, or all, or none.",
+        parse=_shipped,
+    )
+    slo_files: tuple[str, ...] = setting(
+        (),
+        "Files of service level objectives, separated by commas or blanks: patterns, or `agents`, which ships.",
+        parse=_texts,
     )
     web_external_url: str = setting(
         "",
@@ -304,3 +331,9 @@ class ServerSettings:
     otlp: OtlpSettings = OtlpSettings()
     limits: LimitSettings = LimitSettings()
     query: QuerySettings = QuerySettings()
+
+    def shipped(self) -> tuple[str, ...]:
+        """The sets of rules that ship and are wanted."""
+        return {"all": SHIPPED, "none": ()}.get(self.shipped_rules) or tuple(
+            name for name in SHIPPED if name in self.shipped_rules.split(",")
+        )

@@ -42,7 +42,7 @@ def read_config(path: Path) -> NotifyConfig:
 
 
 def default_config(*, slack_webhook: str = "", email: str = "", smarthost: str = "127.0.0.1:25") -> NotifyConfig:
-    """What is in force without a file: one route, which groups by the alert's name.
+    """What is in force without a file: one route, which groups by the alert's name; nobody is told of the watchdog.
 
     Args:
         slack_webhook: URL of a Slack webhook that is told.
@@ -63,8 +63,11 @@ def default_config(*, slack_webhook: str = "", email: str = "", smarthost: str =
     if email:
         mail = {"to": email, "from": "mirante@localhost", "smarthost": smarthost, "require_tls": False}
         receiver["email_configs"] = [{**mail, "send_resolved": True}]
-    route = {"receiver": "default", "group_by": ["alertname"]}
-    config = _read(parse_yaml(yaml.safe_dump({"route": route, "receivers": [receiver]}), _BUILT_IN))
+    # The watchdog fires always: it is for a program that waits for it, and people would soon overlook it.
+    watchdog = {"receiver": "nobody", "matchers": ['alertname="Watchdog"']}
+    route = {"receiver": "default", "group_by": ["alertname"], "routes": [watchdog]}
+    receivers = [receiver, {"name": "nobody"}]
+    config = _read(parse_yaml(yaml.safe_dump({"route": route, "receivers": receivers}), _BUILT_IN))
     return replace(config, source="")
 
 

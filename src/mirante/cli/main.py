@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mirante.cli import backup, check, delete, import_, query, serve, slo, test, token
+from mirante.cli import alert, backup, check, delete, import_, query, serve, silence, slo, test, token
 from mirante.errors import ConfigError, MiranteError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app.command("serve")(serve.command)
 app.add_typer(check.app, name="check")
 app.add_typer(test.app, name="test")
 app.add_typer(slo.app, name="slo")
+app.add_typer(alert.app, name="alert")
+app.add_typer(silence.app, name="silence")
 app.add_typer(token.app, name="token")
 app.add_typer(backup.app, name="backup")
 app.add_typer(delete.app, name="delete")

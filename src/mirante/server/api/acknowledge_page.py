@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from mirante.errors import BadRequestError
 from mirante.server.access.guard import same_origin
 from mirante.server.access.small_page import Language, language_of, small_page
-from mirante.server.api.alerting import asking, until_of
+from mirante.server.api.alerting import asking, span_of
 from mirante.server.api.parameters import Parameters
 from mirante.server.api.problem import problem, with_problems
 from mirante.server.notify.notifier import Notifier
@@ -84,7 +84,7 @@ class AcknowledgePage:
         author = given.text("author").strip() or asking()
         if not author:
             raise BadRequestError("say who takes the alerts on")
-        until = until_of(given.text("for"), now) if given.text("for") else None
+        until = now + span_of(given.text("for")) if given.text("for") else None
         self._notifier.dispatcher.acknowledge(given.all("alert"), author, given.text("comment").strip(), now, until)
         self._notifier.changed()
         query = urlencode([("alert", one) for one in dict.fromkeys(given.all("alert"))])

@@ -107,7 +107,7 @@ class AlertingApi:
         span = document.get("for")
         if not isinstance(span, str | int | float):
             raise BadRequestError('"for" must be a duration such as "2h", or a number of seconds')
-        return self._take_on(document, until_of(str(span), self._notifier.now()))
+        return self._take_on(document, span_of(str(span)))
 
     async def unacknowledge(self, request: Request) -> Response:
         """Take acknowledgements back; people are told again."""
@@ -115,9 +115,10 @@ class AlertingApi:
         taken = self._notifier.dispatcher.unacknowledge(self._ids(document), self._notifier.now())
         return self._changed(taken, "nobody has acknowledged such an alert")
 
-    def _take_on(self, document: dict[str, Any], until: int | None) -> Response:
+    def _take_on(self, document: dict[str, Any], span: int | None) -> Response:
         ids, author, comment = self._ids(document), _text(document, "author"), _text(document, "comment")
         now = self._notifier.now()
+        until = None if span is None else now + span
         taken = self._notifier.dispatcher.acknowledge(ids, author or asking(), comment, now, until)
         return self._changed(taken, "no such alert fires")
 
@@ -164,27 +165,26 @@ def _text(document: dict[str, Any], name: str) -> str:
     return value
 
 
-def until_of(span: str, now: int) -> int:
-    """When something that lasts so long ends, milliseconds.
+def span_of(text: str) -> int:
+    """Milliseconds for which an alert is snoozed.
 
     Args:
-        span: a duration such as ``2h``, or a number of seconds.
-        now: milliseconds.
+        text: a duration such as ``2h``, or a number of seconds.
 
     Raises:
         BadRequestError: it is no such duration, or too long.
 
     Example:
-        >>> until_of("1m30s", now=0)
+        >>> span_of("1m30s")
         90000
     """
     try:
-        milliseconds = parse_span(span)
+        milliseconds = parse_span(text)
     except ValueError as error:
         raise BadRequestError(f'"for": {error}') from None
     if not 0 < milliseconds <= _LONGEST_MS:
         raise BadRequestError('"for" must be more than nothing and at most a year')
-    return now + milliseconds
+    return milliseconds
 
 
 def _read_history(path: Path | str, wanted: dict[str, Any]) -> list[Sent]:

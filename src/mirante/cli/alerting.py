@@ -1,0 +1,162 @@
+"""What the verbs about alerts and silences share: asking the server, what a user names, times and tables."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mirante._core.clock import SYSTEM_CLOCK
+from mirante.cli.query import moment
+from mirante.errors import ConfigError, QueryError
+from mirante.exporters.http import Connection
+from mirante.formats.duration import parse_duration
+
+if TYPE_CHECKING:
+    from mirante.server.notify.model import Matcher
+
+READ_TOKEN = Annotated[
+    str | None, typer.Option("--token", metavar="TEXT", envvar="MIRANTE_TOKEN", help="A token with the right `read`.")
+]
+AUTHOR = Annotated[
+    str | None, typer.Option("--author", "-a", metavar="NAME", help="Who does it; the name of your login by default.")
+]
+AS_JSON = Annotated[bool, typer.Option("--json", help="Print the answer as the API gives it.")]
+MATCHERS = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="MATCHER", help='Such as DiskFull or env=~"prod.*".', show_default=False),
+]
+
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+def ask(server: str, token: str | None, method: str, path: str, document: object = None) -> Any:  # noqa: ANN401 - JSON
+    """The JSON of the answer; None where it has no body.
+
+    Args:
+        server: its address.
+        token: where the server asks for one.
+        method: the HTTP method.
+        path: with its parameters.
+        document: sent as JSON.
+
+    Raises:
+        DeliveryError: the server could not be asked.
+        QueryError: it refused; the message is its own.
+    """
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    connection = Connection(server, 60.0, headers, SYSTEM_CLOCK)
+    body = None if document is None else json.dumps(document).encode()
+    response = connection.request(method, path, body=body, accept=range(400, 600))
+    try:
+        answer = json.loads(response.data) if response.data else None
+    except ValueError:
+        raise QueryError(f"{connection.url} answered {response.status} and no JSON: is it a mirante server?") from None
+    if response.status >= 400:
+        raise QueryError(_reason(answer) or f"{connection.url}{path} answered {response.status}")
+    return answer
+
+
+def _reason(answer: object) -> str:
+    """Alertmanager's API says it in a text, ours as ``detail``, the door as ``error``."""
+    if isinstance(answer, dict):
+        answer = answer.get("detail") or answer.get("error")
+    return answer if isinstance(answer, str) else ""
+
+
+def parsed(arguments: Sequence[str]) -> tuple[Matcher, ...]:
+    """Matchers of a command line; the first may be the bare name of an alert.
+
+    Raises:
+        ConfigError: one is none.
+    """
+    from mirante.server.notify.matchers import parse_arguments  # here, so that --help does not load the server
+
+    try:
+        return parse_arguments(arguments)
+    except ValueError as error:
+        raise ConfigError(str(error), key="matcher") from None
+
+
+def named(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """Which alerts are meant: by their ids, or by matchers.
+
+    Raises:
+        ConfigError: an argument is neither.
+
+    Example:
+        >>> named(["0123456789abcdef"]), named(["DiskFull"])
+        ({'alerts': ['0123456789abcdef']}, {'matchers': ['alertname="DiskFull"']})
+    """
+    if all(map(_ID.fullmatch, arguments)):
+        return {"alerts": list(arguments)}
+    return {"matchers": list(map(str, parsed(arguments)))}
+
+
+def who(author: str | None) -> str:
+    """The author, or whoever is logged in."""
+    return author or getpass.getuser()
+
+
+def milliseconds(span: str, key: str) -> int:
+    """Of a duration such as ``2h``.
+
+    Raises:
+        ConfigError: it is none, or nothing.
+    """
+    try:
+        found = parse_duration(span)
+    except ValueError as error:
+        raise ConfigError(f"--{key}: {error}", key=key) from None
+    if not found:
+        raise ConfigError(f"--{key} must be more than nothing", key=key)
+    return found
+
+
+def rfc3339(text: str) -> str:
+    """A time as the API takes it, from RFC 3339, ``now``, a Unix time, or a duration with a sign such as ``+1h``."""
+    said = moment(text)
+    try:
+        return written(round(float(said) * 1000))
+    except (ValueError, OverflowError, OSError):
+        return said
+
+
+def written(stamp: int) -> str:
+    """Milliseconds since 1970 as RFC 3339."""
+    return datetime.fromtimestamp(stamp / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(text: str) -> str:
+    """A time of the API in the time zone of whoever reads."""
+    stamp = datetime.fromisoformat(text).timestamp()
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stamp))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines with the columns below their names.
+
+    Example:
+        >>> list(table(["ID", "NAME"], [["17", "x"]]))
+        ['ID  NAME', '17  x']
+    """
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        yield "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+
+
+def shown_labels(labels: Mapping[str, str], *without: str) -> str:
+    """Labels in one line.
+
+    Example:
+        >>> shown_labels({"alertname": "Down", "job": "api"}, "alertname")
+        'job="api"'
+    """
+    return ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if name not in without)

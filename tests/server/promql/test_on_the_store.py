@@ -172,6 +172,36 @@ def test_raw_samples_come_in_order_and_once(loaded: Loaded, parts: list[list[tup
     np.testing.assert_array_equal(np.isnan(block.values[~marker]), np.isnan(wanted.values))
 
 
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), count=st.sampled_from([3, 64, 65, 200]))
+def test_many_series_in_many_parts_keep_their_samples_apart(loaded: Loaded, seed: int, count: int) -> None:
+    """Each insert has other samples of each series: all come together series by series, for grids too."""
+    name, chance = f"many{next(counter)}", np.random.default_rng(seed)
+    memory = MemoryReader()
+    rows: list[Series] = [
+        ({"__name__": name, "n": str(number)}, [(START + int(slot) * 1_000, float(slot)) for slot in slots])
+        for number in range(count)
+        if len(slots := np.flatnonzero(chance.random(40) < 0.2))
+    ]
+    for labels, points in rows:
+        memory.add(labels, points)
+    for part in range(3):
+        loaded.insert([(labels, points[part::3]) for labels, points in rows])
+    matchers = [Matcher("__name__", "=", name)]
+    answers = []
+    for reader in (loaded.reader, memory):
+        found = reader.series(matchers, START, START + 40_000, budget())
+        block = reader.samples(found, START + 4_000, START + 30_000, budget())
+        times = np.split(block.timestamps, block.offsets[1:-1])
+        answers.append({labels["n"]: each.tolist() for labels, each in zip(found.labels, times, strict=True)})
+    assert answers[0] == answers[1]
+    both = [
+        Engine(reader).range(f"max_over_time({name}[7s])", START, START + 40_000, 5_000, budget())
+        for reader in (loaded.reader, memory)
+    ]
+    assert list(differences(*both)) == []
+
+
 def is_marker(value: float) -> bool:
     """Whether it is the staleness marker."""
     return bool(struct.pack("<d", value) == struct.pack("<d", STALE))

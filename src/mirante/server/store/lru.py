@@ -27,6 +27,9 @@ class Lru(Generic[K, V]):
         >>> cache.keep("e", "E", weight=2)
         >>> cache.get("b") is None
         True
+        >>> cache.keep("f", "too heavy", weight=3)
+        >>> cache.get("f") is None
+        True
     """
 
     def __init__(self, limit: int) -> None:

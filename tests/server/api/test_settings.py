@@ -150,7 +150,7 @@ def test_the_retention_of_metrics_is_set_and_taken_back(desk: Desk) -> None:
 
 def test_who_is_told_of_alerts_is_set_and_taken_back(desk: Desk) -> None:
     """The webhook's URL, which is a secret, is not shown again."""
-    wanted = {"slack_webhook": "https://hooks.example.org/x", "email": "a@b"}
+    wanted: dict[str, Any] = {"slack_webhook": "https://hooks.example.org/x", "email": "a@b"}
     assert desk.ask("PUT", "/alerts", wanted).status == 200
     assert desk.kept.alerting(AlertingSettings()) == AlertingSettings(**wanted)
     assert desk.all()["alerts"] == {"slack_webhook": "<secret>", "email": "a@b"}

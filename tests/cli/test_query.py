@@ -78,7 +78,10 @@ def test_an_explanation_shows_plan_sql_and_cost(server: Peer) -> None:
     assert any(line.strip().startswith("sum  (") for line in lines)
     assert any(line.strip().startswith("rate(...)  (") for line in lines)
     assert "FROM samples" in out
-    assert "2 rows from" in out
+    assert "8 rows from" in out
+    long = "sum(rate(jobs[1m]))", "--start", str(START), "--end", str(START + 600), "--step", "1", "--explain"
+    assert "kept from before" not in ask(server, *long)
+    assert "1,202 kept from before" in ask(server, *long)
 
 
 def test_a_graph_has_axes_and_a_legend(

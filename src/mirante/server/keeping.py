@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from starlette.routing import BaseRoute
 
 from mirante.config import SECRET, entries, resolve
-from mirante.errors import StoreError
+from mirante.errors import ConfigError, StoreError
 from mirante.metrics import Registry
 from mirante.server.api.admin import AdminApi
 from mirante.server.api.runner import QueryRunner
 from mirante.server.api.status import StatusApi
 from mirante.server.application_settings import ApplicationSettings
+from mirante.server.notify.config import read_config as read_notify
 from mirante.server.reload import Commit
+from mirante.server.rules.read import files_of
+from mirante.server.scrape.config import read_config as read_prometheus
 from mirante.server.settings import RetentionSettings, ServerSettings
+from mirante.server.slo.read import slo_files
 from mirante.server.store.backup.service import Backups
 from mirante.server.store.backup.snapshot import Snapshotter
 from mirante.server.store.client import Engine, EngineLimits
@@ -151,10 +155,21 @@ class Keeping:
 
 
 def extra_files(settings: ServerSettings) -> list[Path]:
-    """The configuration: every file that a setting names, and what the user wants in backups besides."""
-    more = [Path(text).expanduser() for text in settings.backup.files.split(":") if text]
-    named = (settings.prometheus_config, settings.alertmanager_config)
-    return [path for path in (*named, *more) if path is not None]
+    """The configuration: files that settings name, rules and templates that those name, what the user wants besides."""
+    found: list[Path] = []
+    # A backup beside a configuration that is being repaired is one all the same.
+    if path := settings.prometheus_config:
+        found.append(path)
+        with suppress(ConfigError):
+            found += files_of(read_prometheus(path).rule_files)
+    if path := settings.alertmanager_config:
+        found.append(path)
+        with suppress(ConfigError):
+            found += files_of(map(str, read_notify(path).templates))
+    with suppress(ConfigError):
+        found += slo_files(settings.slo_files)
+    found += [Path(text).expanduser() for text in settings.backup.files.split(":") if text]
+    return list(dict.fromkeys(found))
 
 
 def flags_of(settings: ServerSettings) -> dict[str, str]:

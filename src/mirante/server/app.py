@@ -28,6 +28,7 @@ from mirante.server.api import page, runbooks
 from mirante.server.api.acknowledge_page import AcknowledgePage
 from mirante.server.api.alerting import AlertingApi
 from mirante.server.api.alertmanager import AlertmanagerApi
+from mirante.server.api.backtest import BacktestApi, InForce
 from mirante.server.api.exemplars import ExemplarsApi
 from mirante.server.api.prometheus import PrometheusApi
 from mirante.server.api.rules import RulesApi
@@ -35,6 +36,7 @@ from mirante.server.api.runner import QueryLimits, QueryRunner
 from mirante.server.api.settings import SettingsApi
 from mirante.server.api.slos import SlosApi
 from mirante.server.application_settings import ApplicationSettings
+from mirante.server.backtest.replay import Source
 from mirante.server.ingest import pushgateway
 from mirante.server.ingest import routes as ingest
 from mirante.server.ingest.counts import IngestCounts
@@ -52,6 +54,7 @@ from mirante.server.scrape.manager import ScrapeManager
 from mirante.server.scrape.model import PrometheusConfig
 from mirante.server.settings import ServerSettings
 from mirante.server.store.reader import StoreReader
+from mirante.server.store.user_sql import UserSql
 
 log = logging.getLogger("mirante")
 
@@ -139,7 +142,8 @@ class Server:
         self._rules = ruling.manager
         self._reloading = Reloading([self._prepare_scrape, keeping.prepare, self._notifying.prepare, ruling.prepare])
         self._ready = False
-        promql = PromqlEngine(reader, lookback_ms=round(query.lookback_delta * 1000), histograms=reader)
+        lookback = round(query.lookback_delta * 1000)
+        promql = PromqlEngine(reader, lookback_ms=lookback, histograms=reader)
         prometheus = PrometheusApi(promql, reader, runner, self._scraper, lambda: self._ready)
         senders = make_limits(settings.limits, telemetry.registry)
         received, bounds = IngestCounts(senders.charge), Bounds(past=keeping.keeper.past)
@@ -158,6 +162,7 @@ class Server:
                 *runbooks.routes(),
                 *AlertmanagerApi(self._notifying.notifier).routes(),
                 *AlertingApi(self._notifying.notifier).routes(),
+                *BacktestApi(runner, Source(reader, UserSql(engine), lookback), self._in_force()).routes(),
                 *AcknowledgePage(self._notifying.notifier).routes(),
                 *self._reloading.routes(),
                 *keeping.routes(),
@@ -201,6 +206,15 @@ class Server:
         await self._rules.stop()
         await self._notifying.stop()
         await self._scraper.stop()
+
+    def _in_force(self) -> InForce:
+        notifier = self._notifying.notifier
+        return InForce(
+            options=lambda: self._rules.options,
+            config=lambda: notifier.config,
+            silences=notifier.dispatcher.silences,
+            outgoing=self._notifying.outgoing,
+        )
 
     def _prepare_scrape(self) -> Commit:
         config = scrape_config(self._settings).with_builtin(*self._builtin)

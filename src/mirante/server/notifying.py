@@ -85,9 +85,13 @@ class Notifying:
             raise
         self._started = False
 
+    def outgoing(self, alerts: Iterable[Alert]) -> list[Alert]:
+        """Alerts as whoever is told gets them."""
+        return list(self._outgoing(alerts))
+
     def put(self, alerts: Iterable[Alert]) -> None:
         """See AlertSink."""
-        changed = list(self._outgoing(alerts))
+        changed = self.outgoing(alerts)
         self.notifier.put(changed)
         self.notifier.soon(lambda: self._forwarder.put(changed))
 

@@ -24,7 +24,7 @@ _CONFIGURE_FOLDER = "/api/v1/settings/"
 _ASKING = frozenset(
     {
         "/api/v1/query", "/api/v1/query_range", "/api/v1/query_exemplars", "/api/v1/series", "/api/v1/labels",
-        "/api/v1/format_query", "/api/v1/parse_query", "/api/v1/read",
+        "/api/v1/format_query", "/api/v1/parse_query", "/api/v1/read", "/api/v1/alerting/backtest",
     }
 )  # fmt: skip
 """Questions that are long enough to come by POST."""

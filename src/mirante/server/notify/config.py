@@ -41,6 +41,23 @@ def read_config(path: Path) -> NotifyConfig:
     return _read(read_yaml_value(path))
 
 
+def parse_config(text: str, source: str) -> NotifyConfig:
+    """Check the text of an ``alertmanager.yml``. No file that it names is opened.
+
+    Args:
+        text: the YAML.
+        source: the file's name, for messages.
+
+    Raises:
+        ConfigError: it cannot be used; the message names line and key, and shows no secret.
+
+    Example:
+        >>> parse_config("{route: {receiver: ops}, receivers: [{name: ops}]}", "alertmanager.yml").route.receiver
+        'ops'
+    """
+    return _read(parse_yaml(text, source))
+
+
 def default_config(*, slack_webhook: str = "", email: str = "", smarthost: str = "127.0.0.1:25") -> NotifyConfig:
     """What is in force without a file: one route, which groups by the alert's name; nobody is told of the watchdog.
 

@@ -233,6 +233,11 @@ class RuleManager:
     def _now(self) -> int:
         return self._clock.time_ns() // 1_000_000
 
+    @property
+    def options(self) -> RuleOptions:
+        """What all groups share."""
+        return self._rules.options
+
     def groups(self) -> Sequence[Mapping[str, Any]]:
         """See RuleLister."""
         return [described(group) for group in self._in_order()]

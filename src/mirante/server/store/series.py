@@ -83,7 +83,7 @@ class SeriesIndex:
         self._engine = engine
         self._limit = cached
         self._changes = changes or Changes(engine)
-        self._selections: Lru[tuple[tuple[Matcher, ...], int, int], _Selection] = Lru(4 * cached)
+        self._selections: Lru[tuple[tuple[Matcher, ...], int, int], _Selection] = Lru(cached)
         self._cache: dict[int, Labels] = {}
         self._lock = threading.Lock()
 

@@ -165,7 +165,7 @@ class Notifier:
                 self.dispatcher.tick(now)
                 self.delivery.wake()
                 self._uncounted = True
-            if self._uncounted and now >= self._count_at:
+            if now >= self._count_at:  # also where nothing was changed: silences end by themselves
                 self._count(now)
             next_at = min(self.dispatcher.due(), self._count_at) if self._uncounted else self.dispatcher.due()
             return max(next_at - now, 0) / 1000

@@ -118,7 +118,7 @@ def windows(period: int) -> list[int]:
         >>> [format_duration(one) for one in windows(30 * DAY)]
         ['5m', '30m', '1h', '2h', '6h', '1d', '3d', '30d']
         >>> [format_duration(one) for one in windows(7 * DAY)]
-        ['1m', '7m', '12m', '28m', '1h24m', '5h36m', '16h48m', '1w']
+        ['1m', '7m', '12m', '24m', '1h24m', '5h36m', '16h48m', '1w']
     """
     return sorted({*(_scaled(one, period) for one in _RECORDED), period})
 

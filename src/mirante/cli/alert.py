@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from mirante.cli import backtest
 from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN
 from mirante.cli.alerting import (
     AS_JSON,
@@ -35,6 +36,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+app.command("backtest")(backtest.command)
 
 _API = "/api/v1/alerting"
 _WHICH = Annotated[

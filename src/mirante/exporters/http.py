@@ -90,8 +90,11 @@ class Connection:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request to ``url + path`` and give the answer: its status is 2xx or one of ``accept``.
+
+        With ``stream`` its body is not read yet: whoever asked reads it, and closes it.
 
         Raises:
             DeliveryError: it did not arrive, or was answered with another status.
@@ -107,6 +110,7 @@ class Connection:
                 headers={**self._headers, **(headers or {})},
                 timeout=urllib3.Timeout(connect=self.timeout, read=self.timeout),
                 retries=False,
+                preload_content=not stream,
             )
         except urllib3.exceptions.HTTPError as error:
             raise DeliveryError(f"{url} cannot be reached: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from tests.peers import Peer, fetch, free_port, mirante, program, running, wait_for
 from tests.server.notify.receivers import Receiver, receiving
+from tests.tokens import token
 
 pytestmark = pytest.mark.slow
 
@@ -55,13 +55,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, hook: Receiver) -> Iterator
     flags = ("--alertmanager-config", str(config), "--no-host-metrics", "--auth", "on")
     with mirante(folder, *flags) as peer:
         yield peer
-
-
-def token(server: Peer, right: str) -> str:
-    """A token of our server with that right."""
-    data = server.output.parent / "data"
-    command = [sys.executable, "-m", "mirante", "token", "create", "amtool", "--right", right, "--data", str(data)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")

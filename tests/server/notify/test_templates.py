@@ -120,7 +120,7 @@ def test_the_email_is_whole_and_escaped() -> None:
     assert "ZgotmplZ" not in page.text
     assert "Disk <b>full</b> & more" in page.text
     assert "2 alerts for alertname=Disk" in page.text
-    assert page.links[:2] == ["http://am:9093/#/alerts?receiver=team%5C.x", "http://g/?a=1&b=2"]
+    assert page.links[1:3] == ["http://am:9093/#/alerts?receiver=team%5C.x", "http://g/?a=1&b=2"]
 
 
 def test_the_email_links_to_runbooks() -> None:
@@ -129,8 +129,19 @@ def test_the_email_links_to_runbooks() -> None:
     data = TEMPLATES.data(replace(NOTIFICATION, alerts=[alert], group_labels={}))
     page = _Tags()
     page.feed(TEMPLATES.html('{{ template "email.default.html" . }}', data))
-    assert page.links == ["http://am:9093/#/alerts?receiver=team%5C.x", "http://run/book", "http://am:9093"]
+    assert page.links[1:] == ["http://am:9093/#/alerts?receiver=team%5C.x", "http://run/book", "http://am:9093"]
     assert "1 alert\n" in page.text + "\n"
+
+
+def test_the_link_to_acknowledge_names_what_fires() -> None:
+    """A hundred of them at most; an e-mail about the end of all has none."""
+    many = [Alert({"alertname": "A", "n": str(n)}, {}, 0, 10**15, 0) for n in range(150)]
+    for alerts in (many[:1], many[:2], many):
+        data = TEMPLATES.data(replace(NOTIFICATION, alerts=alerts))
+        query = "&".join(f"alert={one.id}" for one in alerts[:100])
+        assert TEMPLATES.text('{{ template "mirante.acknowledge" . }}', data) == f"http://am:9093/acknowledge?{query}"
+    ended = TEMPLATES.data(replace(NOTIFICATION, alerts=[replace(many[0], ends_at=1)]))
+    assert "acknowledge" not in TEMPLATES.html('{{ template "email.default.html" . }}', ended)
 
 
 def test_the_email_of_a_storm_stays_readable() -> None:

@@ -11,6 +11,8 @@ import pytest
 from mirante.config import resolve
 from mirante.errors import ConfigError
 from mirante.server.api.runbooks import FOLDER
+from mirante.server.notify.config import default_config
+from mirante.server.notify.route import find_routes
 from mirante.server.promql.parse import parse
 from mirante.server.rules.lint import lint_rules
 from mirante.server.rules.model import AlertingRule, RecordingRule
@@ -41,6 +43,15 @@ def test_each_alert_tells_what_and_what_to_do(name: str, alert: AlertingRule) ->
     assert all(part in page for part in ("\n**Impact**: ", "\n## Look\n\n1. ", "\n## Mend\n\n- "))
     tested = read_rule_tests(CORPUS / f"shipped_{name}.pass.yml").tests
     assert any(expected.name == alert.alert and expected.alerts for test in tested for expected in test.alerts)
+
+
+def test_nobody_is_told_of_the_watchdog_unless_asked() -> None:
+    """Without a configuration it would be told for ever; everything else is."""
+    route = default_config(email="ops@example.com").route
+    told = {
+        name: [found.receiver for found, _ in find_routes(route, {"alertname": name})] for name in ("Watchdog", "X")
+    }
+    assert told == {"Watchdog": ["nobody"], "X": ["default"]}
 
 
 def test_nothing_in_them_deserves_a_look() -> None:

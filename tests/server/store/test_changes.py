@@ -38,8 +38,10 @@ class Looking:
 
 
 @pytest.fixture
-def looking(store: Store) -> Looking:
-    """A look at a store that has samples and series."""
+def looking(store: Store, monkeypatch: pytest.MonkeyPatch) -> Looking:
+    """A look at a store that has samples and series; another one only after a write, however slow the machine is."""
+    monkeypatch.setattr(changes_module, "_LONGEST", 1e9)
+    monkeypatch.setattr(changes_module, "_FORGOTTEN", 1e9)
     store.write("remote_write", body("first", at=SECOND))
     changes = Changes(store.engine)
     then = changes.now(budget())

@@ -57,7 +57,7 @@ def carry_out(store: Store, name: str, what: str, details: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=rounds, questions=questions)
 def test_what_is_kept_is_what_would_be_computed(
     store: Store, rounds: Sequence[tuple[str, Any]], questions: Sequence[tuple[int, int]]

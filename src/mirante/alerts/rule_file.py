@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mirante._core.files import replace_file
 from mirante.alerts.alert import Alert
 from mirante.alerts.registry import registered
 from mirante.errors import ConfigError
@@ -61,10 +62,8 @@ def write_rules(path: str | Path, alerts: Iterable[Alert] | None = None) -> Path
         ConfigError: it cannot be written there.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(rule_file(alerts), encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, rule_file(alerts))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}", source=str(path)) from None
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mirante._core.files import replace_file
 from mirante.config import resolve
 from mirante.config.sdk import SdkSettings
 from mirante.errors import BadRequestError, ConfigError, StoreFullError
@@ -68,7 +68,8 @@ class ApplicationSettings:
                 if content is None:
                     path.unlink(missing_ok=True)
                 elif content != before:
-                    _write(path, content)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    replace_file(path, content, mode=0o600)  # a webhook's URL is a secret
             except OSError as error:
                 raise StoreFullError(f"cannot write {path}: {error.strerror or error}") from None
         return before
@@ -149,19 +150,3 @@ def rules_name(application: str) -> str:
     if not name or len(name) > _LONGEST_NAME:
         raise BadRequestError(f"an application's name has 1 to {_LONGEST_NAME} characters, when it is percent-encoded")
     return f"{_RULES}/{name}.yml"
-
-
-def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # a webhook's URL is a secret
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the name is as lasting as the content
-    finally:
-        os.close(folder)

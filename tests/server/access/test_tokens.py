@@ -81,7 +81,7 @@ def test_a_broken_file_lets_nobody_in(tmp_path: Path, content: str) -> None:
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """With the reason; so is a place where there can be no file."""
-    (tmp_path / f"access.{os.getpid()}.tmp").mkdir()
+    (tmp_path / f"access.json.{os.getpid()}.tmp").mkdir()
     with pytest.raises(AccessError, match="access.json cannot be written: Is a directory"):
         TokenStore(tmp_path).create("a", ["read"])
     (tmp_path / "file").touch()

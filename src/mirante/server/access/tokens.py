@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import threading
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.files import replace_file
 from mirante.errors import AccessError
 
 Right = Literal["read", "write", "configure", "admin"]
@@ -190,15 +190,9 @@ class TokenStore:
 
     def _write(self) -> None:
         content = {"key": self._key.hex(), "tokens": [asdict(token) for token in self._tokens.values()]}
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            replace_file(self._path, json.dumps(content, indent=1), mode=0o600)
         except OSError as error:
             raise AccessError(f"{self._path} cannot be written: {error.strerror}") from None
         found = self._path.stat()

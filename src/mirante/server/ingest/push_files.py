@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 
+from mirante._core.files import replace_file
 from mirante.errors import StoreError, StoreFullError
 from mirante.server.ingest.push_group import Group, GroupKey, from_json, to_json
 
@@ -44,13 +44,8 @@ class GroupFiles:
     def write(self, group: Group) -> None:
         """Keep a group. Raises StoreFullError."""
         path = self._path(group.key)
-        draft = path.with_suffix(".new")
         try:
-            with draft.open("wb") as file:
-                file.write(orjson.dumps(to_json(group)))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+            replace_file(path, orjson.dumps(to_json(group)))
         except OSError as error:
             raise StoreFullError(f"cannot write {path}: {error.strerror or error}") from None
 

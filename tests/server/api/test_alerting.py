@@ -79,6 +79,14 @@ def test_a_snoozed_alert_comes_back(desk: Desk, span: str | int) -> None:
     assert listed(desk)["Down"]["acknowledgement"]["until"] == "2026-01-01T14:00:00Z"
 
 
+def test_a_snooze_that_is_over_is_shown_no_more(desk: Desk) -> None:
+    """Even before anybody has been told again."""
+    desk.send("/api/v2/alerts", [{"labels": {"alertname": "Down"}, "endsAt": "2026-01-02T00:00:00Z"}])
+    desk.send(f"{BASE}/snooze", {"alerts": [DOWN], "author": "ann", "for": "1h"})
+    desk.clock.advance(3600)
+    assert listed(desk)["Down"]["acknowledgement"] is None
+
+
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [

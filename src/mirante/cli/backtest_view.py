@@ -200,11 +200,11 @@ def rough(seconds: float) -> str:
         >>> rough(93_784.0), rough(59.0), rough(0.0)
         ('1d 2h', '59s', '-')
     """
-    left, found = round(seconds), []
-    for size, unit in _UNITS:
+    left = round(seconds)
+    place = next((place for place, (size, _) in enumerate(_UNITS) if left >= size), len(_UNITS))
+    found = []
+    for size, unit in _UNITS[place : place + 2]:
         if left >= size:
             found.append(f"{left // size}{unit}")
-            left %= size
-        elif found:
-            break
-    return " ".join(found[:2]) or "-"
+        left %= size
+    return " ".join(found) or "-"

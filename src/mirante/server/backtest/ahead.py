@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -105,6 +107,7 @@ class Ahead:
     _times: range = range(0)
     _busy: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     _pieces: Sequence[_Piece] = ()
+    _starts: Sequence[int] = ()
 
     def prepare(self, times: range) -> None:
         """Ask for the evaluations at those times.
@@ -116,6 +119,7 @@ class Ahead:
         """
         self._times = range(times.start - self.offset, times.stop - self.offset, times.step)
         self._pieces = list(self._ask(self._times))
+        self._starts = list(accumulate((piece.steps for piece in self._pieces), initial=0))[:-1]
         self._busy = np.concatenate([piece.busy() for piece in self._pieces])
 
     def next_busy(self, place: int) -> int:
@@ -128,11 +132,8 @@ class Ahead:
         if expression is not self.expression or at not in self._times:
             return self.asking.instant(expression, at)
         place = self._times.index(at)
-        for piece in self._pieces:
-            if place < piece.steps:
-                return piece.at(place)
-            place -= piece.steps
-        raise AssertionError("the pieces make up all the times")
+        number = bisect_right(self._starts, place) - 1
+        return self._pieces[number].at(place - self._starts[number])
 
     def _ask(self, times: range) -> Iterator[_Piece]:
         """What the expression yields; where a part fails, or is too much, its halves are asked."""

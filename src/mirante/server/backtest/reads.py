@@ -114,7 +114,7 @@ def _children(node: Call | Aggregate | Binary | Negate) -> tuple[Node | None, ..
             return node.expr, node.param
         case Binary():
             return node.left, node.right
-        case Negate():
+        case _:
             return (node.expr,)
 
 

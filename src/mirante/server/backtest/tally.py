@@ -78,9 +78,6 @@ class RuleTally:
 
     def _follow(self, key: LabelKey, alert: ActiveAlert, now: int) -> None:
         episode = self._open.get(key)
-        if episode is not None and episode.active_at != alert.active_at:  # it ended and began in one evaluation
-            self._close(key, now)
-            episode = None
         if episode is None:
             episode = Episode(alert.labels, alert.annotations, alert.value, alert.active_at)
             self._open[key] = episode

@@ -75,7 +75,7 @@ def test_targets_are_listed_as_prometheus_lists_them() -> None:
                 assert [t["scrapePool"] for t in manager.targets()["activeTargets"]] == ["a", "later"]
                 first, later = await scraped(manager)
                 port = address.partition(":")[2]
-                assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", first.pop("lastScrape"))
+                assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", first.pop("lastScrape"))
                 assert 0 < first.pop("lastScrapeDuration") < 10
                 assert first == {
                     "discoveredLabels": {

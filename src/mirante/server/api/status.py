@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mirante.errors import BadRequestError
+from mirante.formats.rfc3339 import rfc3339_nano
 from mirante.server.api.envelope import enveloped, success_json
 from mirante.server.api.parameters import Parameters
 from mirante.server.api.runner import QueryRunner
@@ -107,10 +107,10 @@ class StatusApi:
         """How the process is doing."""
         return success_json(
             {
-                "startTime": datetime.fromtimestamp(self._started, UTC).isoformat().replace("+00:00", "Z"),
+                "startTime": rfc3339_nano(round(self._started * 1e9)),
                 "CWD": str(Path.cwd()),
                 "hostname": socket.gethostname(),
-                "serverTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+                "serverTime": rfc3339_nano(time.time_ns()),
                 "corruptionCount": len((await run_in_threadpool(self._extra))["broken_parts"]),
                 "goroutineCount": threading.active_count(),
                 "GOMAXPROCS": os.cpu_count() or 1,

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from mirante._core.model import Sample
 from mirante.errors import DeclarationError, FormatError
 from mirante.formats.exposition import TEXT_CONTENT_TYPE, encode, lines
+from mirante.formats.rfc3339 import rfc3339_nano
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.endpoint import Endpoint, plain
 from mirante.server.ingest.exchange import Bounds, Refusal, Reply, Request, unpack
@@ -171,17 +172,12 @@ def _group(group: Group) -> dict[str, Any]:
     }
     for name, family in group.families.items():
         shown[name] = {
-            "time_stamp": _rfc3339(family.time),
+            "time_stamp": rfc3339_nano(family.time),
             "type": family.type.upper().replace("GAUGEH", "GAUGE_H"),
             **({"help": family.help} if family.help else {}),
             "metrics": list(_SHAPES.get(family.type, _numbers)(family)),
         }
     return shown
-
-
-def _rfc3339(time: int) -> str:
-    seconds, rest = divmod(time, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
 
 
 def _numbers(family: Family) -> Iterator[dict[str, Any]]:

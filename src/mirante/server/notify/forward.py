@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 from mirante._core.model import MetricFamily
 from mirante.errors import DeliveryError
+from mirante.formats.rfc3339 import rfc3339
 from mirante.metrics import Registry, counter, gauge
 from mirante.server.alert import Alert
 from mirante.server.http_client.model import PLAIN, HttpClient
 from mirante.server.notify.channels.caller import Caller
-from mirante.server.notify.channels.message import rfc3339
 
 log = logging.getLogger(__name__)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mirante.formats.rfc3339 import rfc3339
 from mirante.server.rules.alerting import ActiveAlert, Alerting
 from mirante.server.rules.group import Group, Running
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def described(group: Group) -> dict[str, Any]:
@@ -73,20 +71,6 @@ def _alert(alert: ActiveAlert) -> dict[str, Any]:
         **kept,
         "value": exponential(alert.value),
     }
-
-
-def rfc3339(milliseconds: int) -> str:
-    """A time as Go writes it; its zero time for 0.
-
-    Example:
-        >>> rfc3339(1_700_000_000_120), rfc3339(0)
-        ('2023-11-14T22:13:20.12Z', '0001-01-01T00:00:00Z')
-    """
-    if not milliseconds:
-        return "0001-01-01T00:00:00Z"
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    fraction = f".{milliseconds % 1000:03d}".rstrip("0").rstrip(".")
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def exponential(value: float) -> str:

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
@@ -15,6 +14,7 @@ from mirante._core.model import MetricFamily, Sample
 from mirante.errors import ConfigError
 from mirante.formats.duration import format_duration
 from mirante.formats.exposition_parser import Metadata
+from mirante.formats.rfc3339 import rfc3339_nano
 from mirante.server.scrape.discovery import Sleep
 from mirante.server.scrape.loop import ScrapeStats, Surroundings, TargetLoop
 from mirante.server.scrape.model import PrometheusConfig
@@ -179,17 +179,9 @@ def _describe(loop: TargetLoop, pool: str, hostname: str) -> dict[str, Any]:
         "scrapeUrl": target.url,
         "globalUrl": target.global_url(hostname),
         "lastError": health.error,
-        "lastScrape": _rfc3339(health.started),
+        "lastScrape": rfc3339_nano(health.started),
         "lastScrapeDuration": health.seconds,
         "health": health.health,
         "scrapeInterval": format_duration(target.interval),
         "scrapeTimeout": format_duration(target.timeout),
     }
-
-
-def _rfc3339(nanoseconds: int) -> str:
-    """A time as Go writes it; its zero time for 0."""
-    if not nanoseconds:
-        return "0001-01-01T00:00:00Z"
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from mirante.errors import DeliveryError
+from mirante.formats.rfc3339 import NEVER, rfc3339
 from mirante.server.alert import Alert
 from mirante.server.http_client.model import Secret
 from mirante.server.notify.model import Integration
@@ -20,8 +20,6 @@ from mirante.server.notify.notification import Notification
 
 RUNBOOK = "runbook_url"
 """The annotation that says where an alert's runbook is."""
-NEVER = "0001-01-01T00:00:00Z"
-"""Go's zero time: how Alertmanager writes the end of an alert that has none."""
 
 
 class Renderer(Protocol):
@@ -214,18 +212,6 @@ def inlined(message: Message, value: object) -> object:
         parsed = json.loads(found) if isinstance(found, str) else found
         return found if isinstance(parsed, str) else parsed
     return found
-
-
-def rfc3339(milliseconds: int) -> str:
-    """A time as Go writes it.
-
-    Example:
-        >>> rfc3339(1_700_000_000_120)
-        '2023-11-14T22:13:20.12Z'
-    """
-    seconds, rest = divmod(milliseconds, 1000)
-    fraction = f".{rest:03d}".rstrip("0").rstrip(".")
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def without_empty(body: Mapping[str, Any]) -> dict[str, Any]:

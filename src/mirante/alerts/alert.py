@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,8 +12,8 @@ from mirante.alerts.expression import check
 from mirante.config import seconds
 from mirante.errors import DeclarationError
 from mirante.formats.duration import format_duration
+from mirante.formats.names import LABEL_NAME
 
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _LONGEST = 2**53 / 1000
 """Seconds; beyond it milliseconds are not exact any more."""
 
@@ -171,7 +170,7 @@ def _written(seconds: float) -> str:
 def _pairs(column: str, given: Mapping[Any, Any] | None, own: Mapping[str, str]) -> Mapping[str, str]:
     pairs = dict(given or {})
     for name, value in pairs.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not LABEL_NAME.fullmatch(name):
             _refuse(column, f"{name!r} is no name: letters, digits and underscores, not beginning with a digit")
         if name in own:
             _refuse(column, f"{name!r} cannot be given: {own[name]} says it")

@@ -13,16 +13,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mirante._core.model import Exemplar, MetricFamily, Sample
+from mirante.formats.names import LABEL_NAME, METRIC_NAME
 
 TEXT_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _TEXT_TYPES = {"info": "gauge", "stateset": "gauge", "unknown": "untyped"}
 _TEXT_SUFFIXES = {"counter": "_total", "info": "_info"}
-
-
-_LEGACY_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
-_LEGACY_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 class Header(NamedTuple):
@@ -169,12 +166,12 @@ def _pairs(labels: Mapping[str, str]) -> str:
 @lru_cache(4096)
 def _metric(name: str) -> str:
     """The name, quoted if it must be."""
-    return name if _LEGACY_NAME.fullmatch(name) else f'"{escape(name)}"'
+    return name if METRIC_NAME.fullmatch(name) else f'"{escape(name)}"'
 
 
 @lru_cache(4096)
 def _label(name: str) -> str:
-    return name if _LEGACY_LABEL.fullmatch(name) else f'"{escape(name)}"'
+    return name if LABEL_NAME.fullmatch(name) else f'"{escape(name)}"'
 
 
 def underscored(family: MetricFamily) -> MetricFamily:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from mirante.formats.names import METRIC_NAME
+
 _UNITS = {
     "d": "days", "h": "hours", "min": "minutes", "s": "seconds", "ms": "milliseconds", "us": "microseconds",
     "ns": "nanoseconds", "By": "bytes", "KiBy": "kibibytes", "MiBy": "mebibytes", "GiBy": "gibibytes",
@@ -20,7 +22,6 @@ _PER = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week", "m
 _WORDS = re.compile(r"[a-zA-Z0-9:]+")
 _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]+")
 _NOT_IN_UNIT = re.compile(r"[^a-zA-Z0-9]+")
-_VALID = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 @lru_cache(10_000)
@@ -53,7 +54,7 @@ def metric_name(name: str, unit: str, kind: str) -> str:
     last = "total" if kind == "counter" else "ratio" if kind == "gauge" and unit == "1" else ""
     if last:
         needed = [word for word in needed if word != last] + [last]
-    if needed == words and _VALID.fullmatch(name):
+    if needed == words and METRIC_NAME.fullmatch(name):
         return name
     joined = "_".join(needed)
     return f"_{joined}" if joined[:1].isdigit() else joined

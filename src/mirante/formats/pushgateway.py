@@ -5,12 +5,12 @@ Source: the Pushgateway's README, "API".
 
 from __future__ import annotations
 
-import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from urllib.parse import quote
 
 from mirante.errors import DeclarationError
+from mirante.formats.names import LABEL_NAME
 
 
 def group_path(job: str, grouping_key: Mapping[str, str]) -> str:
@@ -30,7 +30,7 @@ def group_path(job: str, grouping_key: Mapping[str, str]) -> str:
     if not job:
         raise DeclarationError("Pushgateway: job must not be empty")
     for name in grouping_key:
-        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) or name.startswith("__") or name == "job":
+        if not LABEL_NAME.fullmatch(name) or name.startswith("__") or name == "job":
             raise DeclarationError(f"Pushgateway: {name!r} cannot be a label of the grouping key")
     return "/metrics" + "".join(_segment(name, value) for name, value in {"job": job, **grouping_key}.items())
 

@@ -6,14 +6,11 @@ Source: Prometheus documentation, "Data model"; OpenMetrics 1.0, "ABNF".
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from mirante.errors import DeclarationError
-
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+from mirante.formats.names import LABEL_NAME, METRIC_NAME
 
 DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Seconds of an ordinary request; the same as prometheus_client's and OpenTelemetry's HTTP conventions."""
@@ -29,14 +26,14 @@ def metric_name(name: str, unit: str = "", *, utf8: bool = False) -> str:
         >>> metric_name("latency", "seconds")
         'latency_seconds'
     """
-    if not (_is_utf8(name) if utf8 else _METRIC.fullmatch(name)):
+    if not (_is_utf8(name) if utf8 else METRIC_NAME.fullmatch(name)):
         raise DeclarationError(
             f"{name!r} cannot name a metric: use letters, digits, '_' and ':', and do not start with a digit, "
             "or declare it with utf8=True"
         )
     if not unit or name.endswith(f"_{unit}"):
         return name
-    if not _LABEL.fullmatch(unit):
+    if not LABEL_NAME.fullmatch(unit):
         raise DeclarationError(f"{unit!r} cannot be the unit of {name}: use letters, digits and '_', such as 'seconds'")
     return f"{name}_{unit}"
 
@@ -64,7 +61,7 @@ def label_names(
         raise DeclarationError(f"{metric}: labels must be a sequence of names; write labels=({names!r},)")
     found = tuple(names)
     for name in found:
-        if not (_is_utf8(name) if utf8 else _LABEL.fullmatch(name)):
+        if not (_is_utf8(name) if utf8 else LABEL_NAME.fullmatch(name)):
             raise DeclarationError(
                 f"{metric}: {name!r} cannot name a label: use letters, digits and '_', and do not start with a digit, "
                 "or declare the metric with utf8=True"

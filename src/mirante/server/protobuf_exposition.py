@@ -8,7 +8,6 @@ that a target can change its format without its series ending. Source: io.promet
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +19,7 @@ from google.protobuf.message import DecodeError
 from mirante._core.model import Exemplar
 from mirante.errors import FormatError
 from mirante.formats.exposition_parser import Measure, Metadata
+from mirante.formats.names import LABEL_NAME, METRIC_NAME
 from mirante.formats.native_histogram import GAUGE, SCHEMAS, UNKNOWN_RESET, NativeHistogram, from_spans
 from mirante.server.store.protos import Proto
 
@@ -50,8 +50,6 @@ message Timestamp { int64 seconds = 1; int32 nanos = 2; }
 _TYPES = ("counter", "gauge", "summary", "unknown", "histogram", "gaugehistogram")
 _GAUGE_HISTOGRAM = 5
 _SLACK = 1 + 1e-9  # float counts are sums of floats
-_PLAIN_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 Message = Any
 """A message of a class that is made at run time: its fields are known to the text above alone."""
@@ -244,8 +242,8 @@ def series_text(name: str, pairs: Iterable[tuple[str, str]]) -> bytes:
         >>> series_text("up", [("job", 'a"b')]), series_text("my.up", [])
         (b'up{job="a\\"b"}', b'{"my.up"}')
     """
-    parts = [f"{key if _PLAIN_LABEL.fullmatch(key) else _quoted(key)}={_quoted(value)}" for key, value in pairs]
-    if _PLAIN_NAME.fullmatch(name):
+    parts = [f"{key if LABEL_NAME.fullmatch(key) else _quoted(key)}={_quoted(value)}" for key, value in pairs]
+    if METRIC_NAME.fullmatch(name):
         return (f"{name}{{{','.join(parts)}}}" if parts else name).encode()
     return f"{{{','.join([_quoted(name), *parts])}}}".encode()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
@@ -13,6 +12,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 from mirante import metrics as own
 from mirante.compat.prometheus_client.registry import REGISTRY, CollectorRegistry
 from mirante.errors import DeclarationError
+from mirante.formats.names import METRIC_NAME
 from mirante.metrics import timer
 from mirante.metrics.family import Child, Instrument
 from mirante.metrics.options import Mode, Options
@@ -27,8 +27,6 @@ _MODES: dict[GaugeMode, Mode] = {
     "all": "all", "liveall": "all", "min": "min", "livemin": "livemin", "max": "max", "livemax": "livemax",
     "sum": "sum", "livesum": "livesum", "mostrecent": "last", "livemostrecent": "livelast",
 }  # fmt: skip
-
-_LEGACY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 
 
 class Timer(timer.Timer):
@@ -109,7 +107,7 @@ def _full_name(name: str, namespace: str, subsystem: str) -> str:
 
 def _options(unit: str, *names: str) -> Options:
     """Names of the newer kind are allowed, as prometheus_client does; they cost more when exposed."""
-    return {"unit": unit} if all(map(_LEGACY.fullmatch, names)) else {"unit": unit, "utf8": True}
+    return {"unit": unit} if all(map(METRIC_NAME.fullmatch, names)) else {"unit": unit, "utf8": True}
 
 
 def _timed(metric: _Timed, operation: str) -> None:

@@ -17,6 +17,7 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from mirante.errors import BadQueryError
+from mirante.formats.names import LABEL_NAME
 from mirante.server.ingest import severity
 from mirante.server.ingest.counts import IngestCounts
 from mirante.server.ingest.exchange import Bounds, Refusal, Reply, Request, unpack
@@ -33,7 +34,6 @@ message EntryAdapter { Timestamp timestamp = 1; string line = 2; repeated LabelP
 message Timestamp { int64 seconds = 1; int32 nanos = 2; }
 message LabelPairAdapter { string name = 1; string value = 2; }
 """
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _TIME = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 # Resource attributes that Loki makes labels of by default.
 _DOTTED = {
@@ -186,7 +186,7 @@ def _pairs(tokens: list[Token]) -> Iterator[tuple[str, str]]:
 
 def _checked(labels: Mapping[str, str]) -> Mapping[str, str]:
     for name in labels:
-        if not _LABEL_NAME.fullmatch(name):
+        if not LABEL_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a label")
     if not labels:
         raise ValueError("a stream needs at least one label")

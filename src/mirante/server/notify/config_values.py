@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from mirante.formats.names import LABEL_NAME
 from mirante.server.http_client.config import read_http, read_tls
 from mirante.server.http_client.model import HttpClient, Tls
 from mirante.server.notify.matchers import in_order, make_matcher, parse_matchers
@@ -22,7 +23,6 @@ HIDDEN = "<secret>"
 """What stands in place of a secret where a configuration is shown; a file that was saved from there is taken."""
 
 _NULL = "tag:yaml.org,2002:null"
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _UNITS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
 _GO_DURATION = re.compile(rf"(?:(?:\d+\.?\d*|\.\d+)(?:{'|'.join(_UNITS)}))+", re.ASCII)
 _GO_PART = re.compile(rf"([\d.]+)({'|'.join(_UNITS)})", re.ASCII)
@@ -223,7 +223,7 @@ def _is_url(given: str) -> bool:
 
 
 def _plain_name(value: Value, name: str) -> str:
-    if not _LABEL.fullmatch(name):
+    if not LABEL_NAME.fullmatch(name):
         value.fail(f'invalid label name "{name}"; matchers take such names: matchers: [\'"{name}"="..."\']')
     return name
 

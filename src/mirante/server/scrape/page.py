@@ -8,7 +8,6 @@ message names the line.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from mirante.formats.exposition_parser import (
     read_series,
     split_sample,
 )
+from mirante.formats.names import METRIC_NAME
 from mirante.formats.native_histogram import NativeHistogram
 from mirante.server.protobuf_exposition import NativeSample, read_protobuf
 from mirante.server.scrape.layout import Layout, Split
@@ -40,7 +40,6 @@ from mirante.server.scrape.relabel import relabel
 _FUTURE_MS = 10 * 60 * 1000  # Prometheus refuses samples further ahead than this
 _DROPPED = b""  # the head of a series that relabeling drops
 _SHARED_BLOCKS = 64  # a thousand targets are mostly of a few kinds, and comments are a third of what a target holds
-_LEGACY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _STALE_HISTOGRAM = NativeHistogram(0, remote_write.STALE_NAN)
 _value_and_tail = struct.Struct("<d7s").pack
 
@@ -300,7 +299,7 @@ class SeriesCache:
             raise FormatError(f"metric relabeling left no name to {series.decode('utf-8', 'replace')}")
         if self._limited:
             self._check_limits(labels)
-        if self._job.name_validation == "legacy" and not all(map(_LEGACY.fullmatch, (*labels, labels["__name__"]))):
+        if self._job.name_validation == "legacy" and not all(map(METRIC_NAME.fullmatch, (*labels, labels["__name__"]))):
             raise FormatError(f"invalid metric name or label names: {series.decode('utf-8', 'replace')}")
         return remote_write.series_head(remote_write.labels(labels))
 

@@ -35,7 +35,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("slo", "dashboard"),
     ("import",),
     ("query",),
-    *(("alert", verb) for verb in ("list", "show", "ack", "unack", "snooze", "history", "oncall")),
+    *(("alert", verb) for verb in ("list", "show", "ack", "unack", "snooze", "history", "oncall", "backtest")),
     *(("silence", verb) for verb in ("add", "list", "edit", "expire", "import")),
     ("token", "create"),
     ("token", "list"),

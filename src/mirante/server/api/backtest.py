@@ -80,7 +80,7 @@ class BacktestApi:
         start, end = _time(document, "from"), now_ms()
         if "to" in document:
             end = min(end, _time(document, "to"))
-        if not 0 <= start < end:
+        if not 0 < start < end:
             raise BadRequestError('"from" must be before "to", and in the past')
         step = _parsed("step", parse_span, document["step"]) if document.get("step") else 0
         if document.get("step") and step < 1:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mirante.formats.duration import format_duration
+from mirante.formats.rfc3339 import rfc3339
 from mirante.server.backtest.report import (
     DayReport,
     Episode,
@@ -15,7 +16,6 @@ from mirante.server.backtest.report import (
     RuleReport,
     Told,
 )
-from mirante.server.notify.channels.message import rfc3339
 
 
 def report_json(report: Report) -> dict[str, Any]:

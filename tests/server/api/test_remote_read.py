@@ -125,8 +125,8 @@ def test_samples_arrive_bit_by_bit(samples: list[tuple[int, float]]) -> None:
         (b"nonsense", "not valid snappy"),
         (bytes(cramjam.snappy.compress_raw(b"\xff\xff")), "no prometheus.ReadRequest"),
         (question((0, 1, [(7, "a", "b")])), "a matcher of type 7 is not known"),
-        (b"x" * ((1 << 20) + 1), "more than 1048576 bytes"),
-        (bytes(cramjam.snappy.compress_raw(b"x" * ((1 << 20) + 1))), "more than 1048576 bytes"),
+        (b"x" * ((1 << 20) + 1), "larger than 1048576 bytes"),
+        (bytes(cramjam.snappy.compress_raw(b"x" * ((1 << 20) + 1))), "larger than 1048576 bytes"),
     ],
 )
 def test_a_request_that_is_wrong_is_told(body: bytes, words: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from mirante.errors import ConfigError
-from mirante.server.api import body
+from mirante.server.api.body import MAX_BYTES
 from mirante.server.api.settings import SettingsApi
 from mirante.server.application_settings import ApplicationSettings, rules_name
 from mirante.server.rules.read import parse_rules
@@ -178,11 +178,10 @@ def test_a_wrong_value_is_refused_with_its_key(desk: Desk, path: str, document: 
     assert desk.part.reloads == 0
 
 
-def test_a_body_beyond_all_measure_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it is held in memory as a whole."""
-    monkeypatch.setattr(body, "MAX_BYTES", 10)
-    answer = desk.ask("PUT", "/rules/shop", YAML, "application/yaml")
-    assert (answer.status, answer.json()["error"]) == (400, "the body is larger than 10 bytes")
+def test_a_body_beyond_all_measure_is_refused(desk: Desk) -> None:
+    """It is told how much may be sent."""
+    answer = desk.ask("PUT", "/rules/shop", b"#" * (MAX_BYTES + 1), "application/yaml")
+    assert (answer.status, answer.json()["error"]) == (400, f"the body is larger than {MAX_BYTES} bytes")
 
 
 JSON = st.recursive(

@@ -1,4 +1,4 @@
-"""Bodies of our own endpoints: bounded, and JSON by their content type, which no page elsewhere can send unasked."""
+"""Bodies of requests: bounded; those of our own endpoints JSON by type, which no page elsewhere can send unasked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from mirante.errors import BadRequestError
 
 MAX_BYTES = 10 << 20
-"""Largest body that is read."""
+"""Largest body of an endpoint of our own."""
 
 
 def media_type(request: Request) -> str:
@@ -18,8 +18,13 @@ def media_type(request: Request) -> str:
     return str(request.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, most: int = MAX_BYTES, what: str = "the body") -> bytes:
     """The body.
+
+    Args:
+        request: as it comes.
+        most: bytes that it may have.
+        what: how a refusal names it.
 
     Raises:
         BadRequestError: it is too large.
@@ -27,8 +32,8 @@ async def read_body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BYTES:
-            raise BadRequestError(f"the body is larger than {MAX_BYTES} bytes")
+        if len(body) > most:
+            raise BadRequestError(f"{what} is larger than {most} bytes")
     return bytes(body)
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from mirante.errors import BadRequestError
 from mirante.formats.duration import parse_duration
+from mirante.server.api.body import read_body
 
 MAX_FORM_BYTES = 10 << 20
 """Largest form body that is read; Prometheus uses the same limit."""
@@ -90,11 +91,7 @@ class Parameters:
 
 
 async def _form(request: Request) -> str:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise BadRequestError(f"error parsing form values: the form is larger than {MAX_FORM_BYTES} bytes")
+    body = await read_body(request, MAX_FORM_BYTES, "error parsing form values: the form")
     try:
         return body.decode()
     except UnicodeDecodeError:

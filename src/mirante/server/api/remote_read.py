@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from mirante.errors import BadRequestError, MiranteError, QueryLimitError
 from mirante.formats.protobuf import blob
 from mirante.formats.remote_write import TIMES, labels, sample
+from mirante.server.api.body import read_body
 from mirante.server.api.runner import QueryRunner
 from mirante.server.store.api import Matcher, MatchOp, MetricReader, QueryBudget, SampleBlock
 from mirante.server.store.protos import Parsed, Proto
@@ -85,14 +86,10 @@ def _request_class() -> type[Parsed]:
 
 
 async def _body(request: Request) -> bytes:
-    packed = b""
-    async for part in request.stream():
-        packed += part
-        if len(packed) > _MAX_BYTES:
-            raise BadRequestError(f"the request has more than {_MAX_BYTES} bytes")
+    packed = await read_body(request, _MAX_BYTES, "the request")
     try:
         if cramjam.snappy.decompress_raw_len(packed) > _MAX_BYTES:
-            raise BadRequestError(f"the request has more than {_MAX_BYTES} bytes")
+            raise BadRequestError(f"the request is larger than {_MAX_BYTES} bytes")
         return bytes(cramjam.snappy.decompress_raw(packed))
     except cramjam.DecompressionError as error:
         raise BadRequestError(f"the request is not valid snappy: {error}") from None

@@ -114,7 +114,15 @@ class Alerting:
         return max((alert.state for alert in self.active.values()), key=_ORDER.index, default="inactive")
 
     def evaluate(self, query: RuleQuery, now: int, at: int, limit: int) -> list[RuleSample]:
-        """See Evaluator; gives the samples of ALERTS and ALERTS_FOR_STATE."""
+        """Evaluate at ``now`` what the expression gives for ``at``.
+
+        Returns:
+            Samples of ALERTS and ALERTS_FOR_STATE with the time ``at``.
+
+        Raises:
+            QueryError: the rule cannot be evaluated, or yields more alerts than ``limit`` (0 for any).
+            StoreError: the store failed.
+        """
         found = self._found(query, now, at)
         active: dict[LabelKey, ActiveAlert] = {}
         for key, alert in {**self.active, **found}.items():

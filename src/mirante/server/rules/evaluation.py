@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from mirante.server.rules.model import Expression, Rule
+from mirante.server.rules.model import Expression
 from mirante.server.store.api import Labels
 
 NAME = "__name__"
@@ -56,24 +56,6 @@ class RuleLog(Protocol):
 
         Raises:
             StoreError: they cannot be kept.
-        """
-        ...
-
-
-class Evaluator(Protocol):
-    """A rule with the state that it has between evaluations."""
-
-    @property
-    def rule(self) -> Rule:
-        """The rule, with the labels of its group."""
-        ...
-
-    def evaluate(self, query: RuleQuery, now: int, at: int, limit: int) -> list[RuleSample]:
-        """Evaluate at ``now`` what the expression gives for ``at``; gives what is to be written, with the time ``at``.
-
-        Raises:
-            QueryError: the rule cannot be evaluated, or yields more than ``limit`` (0 for any).
-            StoreError: the store failed.
         """
         ...
 

@@ -21,7 +21,12 @@ class Recording:
         self._labels = {**rule.labels, NAME: rule.record}
 
     def evaluate(self, query: RuleQuery, now: int, at: int, limit: int) -> list[RuleSample]:
-        """See Evaluator."""
+        """Give what the expression yields for ``at``, under the rule's name; ``now`` plays no part.
+
+        Raises:
+            QueryError: the rule cannot be evaluated, or yields more series than ``limit`` (0 for any).
+            StoreError: the store failed.
+        """
         points = query.vector(self.rule.expression, at)
         samples = [RuleSample(relabeled(point.labels, self._labels), at, point.value) for point in points]
         if len({key_of(sample.labels) for sample in samples}) < len(samples):

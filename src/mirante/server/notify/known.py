@@ -81,10 +81,18 @@ def same_but_for_times(old: Alert, new: Alert) -> bool:
 def order(alert: Alert) -> tuple[object, ...]:
     """Sort key of alerts in a message, as Alertmanager's: by job, by instance, then by all labels.
 
-    Source: prometheus/alertmanager, ``types.AlertSlice``; prometheus/common, ``model.LabelSet.Before``.
+    Source: prometheus/alertmanager, ``types.AlertSlice``.
     """
     labels = alert.labels
-    return (*_first(labels, "job"), *_first(labels, "instance"), len(labels), _Labels(labels))
+    return (*_first(labels, "job"), *_first(labels, "instance"), *label_order(labels))
+
+
+def label_order(labels: Mapping[str, str]) -> tuple[object, ...]:
+    """Sort key of label sets: the smaller set first, then by the first name at which they differ.
+
+    Source: prometheus/common, ``model.LabelSet.Before``.
+    """
+    return len(labels), _Labels(labels)
 
 
 def _first(labels: Mapping[str, str], name: str) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ from mirante.server.notify.acknowledge import Acknowledgement
 from mirante.server.notify.book import Book
 from mirante.server.notify.escalate import Step, next_step
 from mirante.server.notify.group import Group
-from mirante.server.notify.known import Known, order
+from mirante.server.notify.known import Known, label_order, order
 from mirante.server.notify.model import EscalationPolicy
 from mirante.server.notify.mute import Muted, Muting
 
@@ -105,13 +105,13 @@ class StatusView:
         return [self._alert(known) for known in sorted(firing, key=lambda known: order(known.alert))]
 
     def groups(self) -> list[GroupStatus]:
-        """Every group with an alert that fires, in order of its labels and its receiver."""
+        """Every group with an alert that fires, in Alertmanager's order: by labels, then by receiver."""
         shown: dict[str, list[AlertStatus]] = {}
         for status in self.alerts():
             for group_id in self._book.alerts[status.id].groups:
                 shown.setdefault(group_id, []).append(status)
         groups = [self._group(self._book.groups[group_id], alerts) for group_id, alerts in shown.items()]
-        return sorted(groups, key=lambda group: (sorted(group.labels.items()), group.receiver, group.id))
+        return sorted(groups, key=lambda group: (*label_order(group.labels), group.receiver, group.id))
 
     def maintenance(self) -> tuple[str, ...]:
         """Names of the maintenance windows that are in force."""

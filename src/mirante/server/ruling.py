@@ -28,6 +28,7 @@ from mirante.server.store.writer import LogWriter
 
 READERS = WORKERS
 """Reads of the store that rules do at the same time."""
+_EVERY_ADDRESS = ("", "0.0.0.0", "::")
 
 
 class Wanted(NamedTuple):
@@ -125,6 +126,18 @@ class Ruling:
 
 
 def external_url(settings: ServerSettings, port: int) -> str:
-    """Where people reach this server: as they say, or its host's name and its port."""
+    """Where people reach this server: as they say, or at the address that it listens on.
+
+    Args:
+        settings: what the user asked for.
+        port: on which it listens.
+
+    Example:
+        >>> external_url(ServerSettings(host="127.0.0.1"), 8503)
+        'http://127.0.0.1:8503'
+    """
+    if settings.web_external_url:
+        return settings.web_external_url
     scheme = "https" if settings.tls_cert else "http"
-    return settings.web_external_url or f"{scheme}://{socket.gethostname()}:{port}"
+    host = socket.gethostname() if settings.host in _EVERY_ADDRESS else settings.host
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

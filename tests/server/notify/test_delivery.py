@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from mirante.server.http_client.model import PLAIN, HttpClient, Tls
 from mirante.server.notify.delivery import AT_ONCE, EACH, GIVE_UP_MS, Delivery
 from mirante.server.notify.model import Integration, NotifyConfig, Receiver, Route, Runbook
 from mirante.server.notify.notification import Attempt, Notification
+from mirante.server.notify.trouble import QUIET_MS
 from tests.peers import free_port
 from tests.server.notify.passing import Time
 from tests.server.notify.receivers import NOW_MS, TEMPLATES, Got, Reply, alert, receiving, told
@@ -212,6 +214,55 @@ def test_waits_grow_to_a_minute_and_end_after_a_day() -> None:
             assert on.samples()["alertmanager_notifications_failed_total['serverError', 'webhook']"] == 1
 
     play(act)
+
+
+def test_the_log_tells_when_a_receiver_fails_and_when_it_works_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Not at every attempt of every group: a receiver that is down for a night would fill the disk."""
+    caplog.set_level(logging.INFO, "mirante.server.notify")
+
+    async def act(hook: Hook) -> None:
+        hook.reply(*[Reply(503, b"no")] * 4, Reply())
+        async with scene(hook, group("a"), group("b")) as on:
+            await on.until(lambda: all(entry.settled for entry in on.box.entries), passing=0.125)
+
+    play(act)
+    place = 'webhook_configs[0] of receiver "team"'
+    assert len(caplog.messages) == 2
+    assert caplog.messages[0].startswith(f"{place} cannot be told of alerts and is tried again for a day; ")
+    assert caplog.messages[0].endswith(": unexpected status 503 no")
+    assert caplog.messages[1] == f"{place} is told of alerts again"
+
+
+def test_the_log_tells_again_of_a_receiver_that_goes_on_failing(caplog: pytest.LogCaptureFixture) -> None:
+    """Every ten minutes, so that whoever looks at the last lines sees it."""
+
+    async def act(hook: Hook) -> None:
+        hook.reply(Reply(503, b"no"))
+        async with scene(hook, group("a")) as on:
+            await on.attempts(2, passing=0.125)
+            assert len(caplog.messages) == 1
+            on.time.advance(QUIET_MS / 1000)
+            await on.until(lambda: len(caplog.messages) == 2)
+
+    play(act)
+
+
+def test_the_log_tells_of_every_notification_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    """Which receiver, which group, why, and where to look."""
+
+    async def act(hook: Hook) -> None:
+        hook.reply(Reply(403, b"invalid_token"))
+        book = Runbook("heal", (), url=hook.url)
+        runbook = replace(group("b"), receiver="heal", kind="runbook")
+        async with scene(hook, group("a"), runbook, runbooks=(book,)) as on:
+            await on.until(lambda: len(caplog.messages) == 2)
+
+    play(act)
+    end = ", and will not be: unexpected status 403 invalid_token; look at its address, secrets and templates"
+    assert sorted(caplog.messages) == [
+        f'runbook "heal" was not told of the firing group {{alertname="b"}}{end}',
+        f'webhook_configs[0] of receiver "team" was not told of the firing group {{alertname="a"}}{end}',
+    ]
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 302])

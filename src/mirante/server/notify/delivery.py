@@ -21,6 +21,7 @@ from mirante.server.notify.channels.caller import Caller
 from mirante.server.notify.delivery_metrics import DeliveryMetrics
 from mirante.server.notify.model import Integration, NotifyConfig
 from mirante.server.notify.notification import Attempt, Notification, Outbox
+from mirante.server.notify.trouble import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Delivery:
         self._progress: dict[str, _Progress] = {}
         self._task: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
-        self._metrics = DeliveryMetrics()
+        self._metrics, self._troubles = DeliveryMetrics(), Troubles()
         self._metrics.declare(kind for _, kind, _ in prepared.callers)
 
     @staticmethod
@@ -238,8 +239,13 @@ class Delivery:
         if retry_at is None:
             del self._progress[notification.id]
         self._metrics.attempted(notification, outcome, self._clock.monotonic() - began, failure)
-        if failure is not None:
-            _report(notification, outcome, said)
+        match outcome:
+            case "sent":
+                self._troubles.arrived(notification)
+            case "later":
+                self._troubles.later(notification, said, now)
+            case _:
+                self._troubles.lost(notification, said)
 
     async def _write_down(self, notification: Notification, attempt: Attempt, retry_at: int | None) -> None:
         """Until it is on disk: what arrived must not be sent again because the disk was full for a while."""
@@ -317,11 +323,3 @@ def _outcome(failure: DeliveryError | None, retry_at: int | None) -> Outcome:
     if retry_at is not None:
         return "later"
     return "refused" if failure.permanent else "expired"
-
-
-def _report(notification: Notification, outcome: Outcome, said: str) -> None:
-    place = f"{notification.kind} of {notification.receiver}"
-    if outcome == "later":
-        log.warning("A notification to %s did not arrive and is tried again: %s", place, said)
-    else:
-        log.error("A notification to %s did not arrive and is given up: %s", place, said)

@@ -135,6 +135,8 @@ def test_one_alert_is_shown_whole(server: Peer) -> None:
     assert "escalation hard: level 0, nothing more" in shown
     assert re.search(r"team +webhook +firing +A[0-9a-f]+ +sent +1 +200", shown)
     done(server, "alert", "unack", alert_id)
+    assert "escalation hard: level 0, nothing more" in done(server, "alert", "show", alert_id)
+    done(server, "silence", "expire", silence)
     assert "escalation hard: level 0, level 1 " in done(server, "alert", "show", alert_id)
     document = json.loads(done(server, "alert", "show", alert_id, "--json"))
     assert (document["alert"]["fingerprint"], len(document["notifications"]) >= 1) == (alert_id, True)

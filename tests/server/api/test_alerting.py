@@ -16,6 +16,13 @@ from tests.server.api.desk import Desk
 from tests.server.asgi import Reply
 
 BASE = "/api/v1/alerting"
+SILENCE = {
+    "matchers": [{"name": "alertname", "value": "Page", "isRegex": False}],
+    "startsAt": "2026-01-01T12:00:00Z",
+    "endsAt": "2026-01-01T13:00:00Z",
+    "createdBy": "ann",
+    "comment": "why",
+}
 DOWN = fingerprint({"alertname": "Down"})
 PAGE = fingerprint({"alertname": "Page", "severity": "page"})
 
@@ -119,7 +126,7 @@ def test_what_nothing_matches_is_not_found(desk: Desk) -> None:
 
 
 def test_escalation_shows_what_comes_next(desk: Desk) -> None:
-    """And nothing any more as soon as somebody has acknowledged."""
+    """And nothing as long as somebody has acknowledged, or a silence hides it."""
     desk.fire("Page", severity="page")
     assert listed(desk)["Page"]["escalations"] == []
     desk.tick(30)
@@ -128,6 +135,10 @@ def test_escalation_shows_what_comes_next(desk: Desk) -> None:
     desk.send(f"{BASE}/acknowledge", {"alerts": [PAGE], "author": "ann"})
     assert listed(desk)["Page"]["escalations"] == [{**first, "next": None}]
     desk.send(f"{BASE}/unacknowledge", {"alerts": [PAGE]})
+    assert listed(desk)["Page"]["escalations"] == [first]
+    silence = desk.send("/api/v2/silences", SILENCE).json()["silenceID"]
+    assert listed(desk)["Page"]["escalations"] == [{**first, "next": None}]
+    desk.call("DELETE", f"/api/v2/silence/{silence}")
     desk.fire("Page", severity="page")
     desk.tick(240)
     desk.fire("Page", severity="page")

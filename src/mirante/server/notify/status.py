@@ -23,7 +23,7 @@ class EscalationStatus:
     Attributes:
         policy: its name.
         level: that was told last, 0 before the first one.
-        next: what comes next, or None: it is over, or somebody has acknowledged.
+        next: what comes next; None when it is over, and while somebody has acknowledged or nobody is to be told.
     """
 
     policy: str
@@ -123,14 +123,16 @@ class StatusView:
         acknowledgement = self._book.acknowledgements.get(known.id)
         if acknowledgement is not None and not acknowledgement.holds(self._now):
             acknowledgement = None
+        muted = self._muting.of(known.alert.labels)
+        waits = acknowledgement is not None or bool(muted)
         return AlertStatus(
             known.id,
             known.alert,
-            self._muting.of(known.alert.labels),
+            muted,
             tuple(dict.fromkeys(name for names in silent for name in names)) if all(silent) else (),
             tuple(sorted({group.route.receiver for group in groups})),
             acknowledgement,
-            tuple(self._escalations(known.id, groups, waits=acknowledgement is not None)),
+            tuple(self._escalations(known.id, groups, waits=waits)),
         )
 
     def _escalations(self, alert_id: str, groups: Iterable[Group], *, waits: bool) -> Iterator[EscalationStatus]:
@@ -139,7 +141,7 @@ class StatusView:
             if state is None or policy is None:
                 continue
             level = (state.steps - 1) % len(policy.levels) + 1 if state.steps else 0
-            step = None if waits else next_step(policy, state.told_at, state.steps)
+            step = None if waits or self._silent[group.id] else next_step(policy, state.told_at, state.steps)
             yield EscalationStatus(policy.name, level, step)
 
     def _group(self, group: Group, alerts: Iterable[AlertStatus]) -> GroupStatus:

@@ -13,13 +13,12 @@ from urllib.parse import urlencode
 import typer
 
 from mirante.cli import backtest
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN
+from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask
 from mirante.cli.alerting import (
     AS_JSON,
     AUTHOR,
     MATCHERS,
     READ_TOKEN,
-    ask,
     local,
     milliseconds,
     named,

@@ -1,21 +1,18 @@
-"""What the verbs about alerts and silences share: asking the server, what a user names, times and tables."""
+"""What the verbs about alerts and silences share: what a user names, times and tables."""
 
 from __future__ import annotations
 
 import getpass
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mirante._core.clock import SYSTEM_CLOCK
 from mirante.cli.query import moment
-from mirante.errors import ConfigError, QueryError
-from mirante.exporters.http import Connection
+from mirante.errors import ConfigError
 from mirante.formats.duration import parse_duration
 
 if TYPE_CHECKING:
@@ -34,40 +31,6 @@ MATCHERS = Annotated[
 ]
 
 _ID = re.compile(r"[0-9a-f]{16}")
-
-
-def ask(server: str, token: str | None, method: str, path: str, document: object = None) -> Any:  # noqa: ANN401 - JSON
-    """The JSON of the answer; None where it has no body.
-
-    Args:
-        server: its address.
-        token: where the server asks for one.
-        method: the HTTP method.
-        path: with its parameters.
-        document: sent as JSON.
-
-    Raises:
-        DeliveryError: the server could not be asked.
-        QueryError: it refused; the message is its own.
-    """
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    connection = Connection(server, 60.0, headers, SYSTEM_CLOCK)
-    body = None if document is None else json.dumps(document).encode()
-    response = connection.request(method, path, body=body, accept=range(400, 600))
-    try:
-        answer = json.loads(response.data) if response.data else None
-    except ValueError:
-        raise QueryError(f"{connection.url} answered {response.status} and no JSON: is it a mirante server?") from None
-    if response.status >= 400:
-        raise QueryError(_reason(answer) or f"{connection.url}{path} answered {response.status}")
-    return answer
-
-
-def _reason(answer: object) -> str:
-    """Alertmanager's API says it in a text, ours as ``detail``, the door as ``error``."""
-    if isinstance(answer, dict):
-        answer = answer.get("detail") or answer.get("error")
-    return answer if isinstance(answer, str) else ""
 
 
 def parsed(arguments: Sequence[str]) -> tuple[Matcher, ...]:

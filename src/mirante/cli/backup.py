@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask
+from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask_admin
 from mirante.config import resolve
 from mirante.errors import BackupError, ConfigError
 from mirante.formats.size import format_size
@@ -69,11 +69,11 @@ def create(
 
 
 def _create_online(server: str, token: str | None, signal: str | None, kind: str) -> dict[str, Any]:
-    name = ask(server, token, "POST", "backups", {"signal": signal, "format": kind})["name"]
+    name = ask_admin(server, token, "POST", "backups", {"signal": signal, "format": kind})["name"]
     with _progress("copying") as told:
         done = 0
         while True:
-            state = ask(server, token, "GET", "backups")
+            state = ask_admin(server, token, "GET", "backups")
             running = state["running"]
             if running is None or running["name"] != name:
                 break
@@ -117,7 +117,7 @@ def show(
 ) -> None:
     """List the backups, oldest first: name, time, size, kind, what is in it."""
     if directory is None:
-        rows = ask(server, token, "GET", "backups")["backups"]
+        rows = ask_admin(server, token, "GET", "backups")["backups"]
     else:
         from mirante.server.store.backup.service import listed
 

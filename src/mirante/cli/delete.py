@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask
+from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask_admin
 from mirante.cli.query import moment
 from mirante.errors import ConfigError
 
@@ -68,13 +68,13 @@ def _records(
 ) -> None:
     wanted = {"signal": signal, "where": dict(map(_pair, where))}
     wanted |= {name: moment(text) for name, text in (("start", start), ("end", end)) if text is not None}
-    count = ask(server, token, "POST", "delete", {**wanted, "dry_run": True})["matched"]
+    count = ask_admin(server, token, "POST", "delete", {**wanted, "dry_run": True})["matched"]
     if dry_run or not count:
         typer.echo(f"{count} {noun} match")
         return
     if not yes:
         typer.confirm(f"remove {count} {noun} for good?", abort=True)
-    removal = ask(server, token, "POST", "delete", wanted)
+    removal = ask_admin(server, token, "POST", "delete", wanted)
     state = "gone from the disk" if removal["state"] == "gone" else "no longer found; the disk follows shortly"
     typer.echo(f"{removal['matched']} {noun} are {state}")
 
@@ -100,6 +100,6 @@ def series(
     form += [(name, moment(text)) for name, text in (("start", start), ("end", end)) if text is not None]
     if not yes:
         typer.confirm(f"remove the samples of {', '.join(selectors)} for good?", abort=True)
-    ask(server, token, "POST", "tsdb/delete_series", urlencode(form).encode())
-    ask(server, token, "POST", "tsdb/clean_tombstones", b"")
+    ask_admin(server, token, "POST", "tsdb/delete_series", urlencode(form).encode())
+    ask_admin(server, token, "POST", "tsdb/clean_tombstones", b"")
     typer.echo("removed")

@@ -13,15 +13,15 @@ from urllib.parse import urlencode
 
 import typer
 
-from mirante._core.clock import SYSTEM_CLOCK
+from mirante.cli.admin import DEFAULT_SERVER, SERVER, ask
 from mirante.cli.plot import chart, scale, short, span
 from mirante.config import seconds
-from mirante.errors import ConfigError, QueryError
-from mirante.exporters.http import Connection
+from mirante.errors import ConfigError
 from mirante.formats.exposition import series as written
 
 COLORS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 _HEIGHT = 12
+_PATIENCE = 300.0  # the server ends a query that takes too long; its limit may be set high
 _MOST_LINES = 6
 
 Data = Mapping[str, Any]
@@ -39,9 +39,7 @@ def command(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the plan, its SQL, and what each part cost.")
     ] = False,
-    server: Annotated[
-        str, typer.Option(metavar="URL", envvar="MIRANTE_SERVER", help="The server to ask.")
-    ] = "http://127.0.0.1:8503",
+    server: SERVER = DEFAULT_SERVER,
     token: Annotated[
         str | None, typer.Option(metavar="TEXT", envvar="MIRANTE_TOKEN", help="A token that may read.")
     ] = None,
@@ -58,7 +56,7 @@ def command(
         first, last = moment(start), moment(end)
         path = "query_range"
         parameters |= {"start": first, "end": last, "step": step or default_step(first, last)}
-    answer = ask(server, path, parameters, token)
+    answer = ask(server, token, "POST", f"/api/v1/{path}", urlencode(parameters).encode(), patience=_PATIENCE)
     for note in [*answer.get("warnings", []), *answer.get("infos", [])]:
         typer.echo(f"mirante: {note}", err=True)
     data = answer["data"]
@@ -72,27 +70,6 @@ def command(
         draw(data)
     else:
         typer.echo("\n".join(table(data)))
-
-
-def ask(server: str, path: str, parameters: Mapping[str, str], token: str | None) -> dict[str, Any]:
-    """The API's answer.
-
-    Raises:
-        QueryError: the server refused the query; says why.
-        DeliveryError: it could not be asked.
-    """
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    connection = Connection(f"{server.rstrip('/')}/api/v1/{path}", 300.0, headers, SYSTEM_CLOCK)
-    response = connection.request("POST", body=urlencode(parameters).encode(), accept=range(400, 600))
-    try:
-        answer: dict[str, Any] = json.loads(response.data)
-    except ValueError:
-        raise QueryError(f"{connection.url} answered {response.status} and no JSON: is it a mirante server?") from None
-    if answer.get("status") != "success":
-        raise QueryError(str(answer.get("error", f"the server answered {response.status}")))
-    return answer
 
 
 def moment(text: str) -> str:

@@ -14,13 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN
+from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask
 from mirante.cli.alerting import (
     AS_JSON,
     AUTHOR,
     MATCHERS,
     READ_TOKEN,
-    ask,
     local,
     milliseconds,
     parsed,

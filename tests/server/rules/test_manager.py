@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -350,6 +351,29 @@ def test_states_of_before_are_taken_up(caplog: pytest.LogCaptureFixture) -> None
     run(lambda: world({key_of({"alertname": "High"}): StoredState(start - MINUTE, start - 10 * MINUTE)}), story)
     run(lambda: world(None), story)
     assert "what alerts were before the restart cannot be read, they begin anew: cannot be read" in caplog.text
+
+
+def test_the_log_tells_which_rules_begin_and_cease_to_fail(caplog: pytest.LogCaptureFixture) -> None:
+    """Once each: a rule that fails every 15 seconds for a night says so in one line."""
+    caplog.set_level(logging.INFO, "mirante.server.rules")
+
+    async def story(world: World) -> None:
+        world.store.full = True
+        await world.minute(m=1)
+        await world.minute(m=1)
+        assert len(caplog.messages) == 2
+        world.store.full = False
+        await world.minute(m=1)
+        await world.minute(m=1)
+
+    run(lambda: World(spec(alert("A", "m > 0"), record("r", "m"))), story)
+    fails = "cannot be evaluated, its alerts and series stay as they are: no room"
+    assert caplog.messages == [
+        f'rule "A" of group "g" in rules.yml {fails}',
+        f'rule "r" of group "g" in rules.yml {fails}',
+        'rule "A" of group "g" in rules.yml is evaluated again',
+        'rule "r" of group "g" in rules.yml is evaluated again',
+    ]
 
 
 def test_a_sink_that_fails_does_not_end_the_evaluation(caplog: pytest.LogCaptureFixture) -> None:

@@ -223,8 +223,10 @@ class RuleManager:
             member.running = self._workers.submit(self._evaluate_group, member.group, query, at)
 
     def _evaluate_group(self, group: Group, query: RuleQuery, at: int) -> None:
+        failing = [running.health == "err" for running in group.rules]
         try:
             alerts = group.evaluate(at, query)
+            _tell(group, failing)
             for sink in self._sinks if alerts else ():
                 sink.put(alerts)
         except Exception:
@@ -260,3 +262,15 @@ class RuleManager:
 
 def _identity(spec: RuleGroup) -> Identity:
     return spec.file, spec.name
+
+
+def _tell(group: Group, failing: Iterable[bool]) -> None:
+    """Say which rules begin to fail, and which no longer do: not at every evaluation."""
+    for running, before in zip(group.rules, failing, strict=True):
+        rule = running.rule.rule
+        name = rule.alert if isinstance(rule, AlertingRule) else rule.record
+        if running.health == "err" and not before:
+            text = 'rule "%s" of group "%s" in %s cannot be evaluated, its alerts and series stay as they are: %s'
+            log.warning(text, name, group.spec.name, group.spec.file, running.error)
+        elif running.health == "ok" and before:
+            log.info('rule "%s" of group "%s" in %s is evaluated again', name, group.spec.name, group.spec.file)

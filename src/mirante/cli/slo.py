@@ -32,7 +32,7 @@ def check(files: Files) -> None:
 
     slos = _read(files)
     for slo in slos:
-        typer.echo(f"{slo.service}: {slo.name}: {slo.percent:g} % over {spelled(slo.period)}")
+        typer.echo(f"{slo.service}: {slo.name}: {slo.percent:.10g} % over {spelled(slo.period)}")
     typer.echo(f"SUCCESS: {len(slos)} objectives found")
 
 

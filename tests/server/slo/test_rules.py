@@ -181,6 +181,14 @@ def test_alerts_that_can_never_fire_are_left_out() -> None:
     assert [rule.labels["severity"] for rule in group.rules if isinstance(rule, AlertingRule)] == ["warning"]
 
 
+def test_many_nines_stay_what_they_are() -> None:
+    """In what people read, and in what is compared."""
+    (group,) = rule_groups([slo(percent=99.999999)])
+    alert = next(rule for rule in group.rules if isinstance(rule, AlertingRule))
+    assert "where 99.999999 % must be good" in alert.annotations["description"]
+    assert "> (14.4 * 1e-08)" in alert.expression.text
+
+
 def test_templates_of_users_stand_in_annotations_and_their_text_does_not(tmp_path: Path) -> None:
     """Braces in a description are only braces."""
     odd = slo(

@@ -88,7 +88,7 @@ class Documents:
         if not items:
             spec.fail("objectives: there is none")
         found = [self._objective(item, sli, base) for item in items]
-        return found if len(found) == 1 else [replace(slo, name=f"{name}-{slo.percent:g}") for slo in found]
+        return found if len(found) == 1 else [replace(slo, name=f"{name}-{slo.percent:.10g}") for slo in found]
 
     def _sli(self, slo: Section) -> Value:
         """The specification of the indicator."""

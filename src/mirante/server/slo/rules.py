@@ -107,10 +107,10 @@ def _burns(slo: Slo, alert: BurnAlert) -> str:
 def _told(slo: Slo, alerts: list[BurnAlert]) -> dict[str, str]:
     days = f"{slo.period / (24 * HOUR):g}"
     limits = " or ".join(f"{alert.factor:g} times over {spelled(alert.long)}" for alert in alerts)
-    promise = slo.description or f"{slo.percent:g} % of what {slo.service} does is good"
+    promise = slo.description or f"{slo.percent:.10g} % of what {slo.service} does is good"
     return {
         "summary": f"{slo.service}: the error budget of {slo.name} burns too fast",
-        "description": f"{{{{ $value | humanizePercentage }}}} was bad, where {slo.percent:g} % must be good over "
+        "description": f"{{{{ $value | humanizePercentage }}}} was bad, where {slo.percent:.10g} % must be good over "
         f"{days} days: the budget burns faster than {limits}. Promised is: {_literal(promise)}",
     }
 

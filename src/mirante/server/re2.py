@@ -10,13 +10,15 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
-_GROUP = re.compile(
+REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
+"""``$$``, ``$1`` or ``$name``, ``${1}`` or ``${name}`` in what replaces a match."""
+GROUP = re.compile(
     r"""\\Q.*?(?:\\E|\Z) | \\.                  # quoted text and escapes
       | \[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]  # a class of characters
       | (?P<group>\((?:\?P?<(?P<name>\w+)>|(?!\?)))""",
     re.VERBOSE | re.DOTALL,
 )
+"""What begins a group of a pattern, ``group`` and its ``name``, or is to be passed over so that none is seen in it."""
 _MOST_GROUPS = 9
 
 
@@ -75,9 +77,9 @@ def _refused(pattern: str, error: pa.ArrowInvalid) -> ValueError:
 
 def _rewrite(pattern: str, replacement: str) -> tuple[str, int]:
     """The replacement as RE2 writes it, and how many groups it puts in."""
-    names = [match["name"] for match in _GROUP.finditer(pattern) if match["group"] is not None]
+    names = [match["name"] for match in GROUP.finditer(pattern) if match["group"] is not None]
     out, last, count = [], 0, 0
-    for match in _REFERENCE.finditer(replacement):
+    for match in REFERENCE.finditer(replacement):
         out.append(replacement[last : match.start()].replace("\\", r"\\"))
         last = match.end()
         name = match[2] or match[3]

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from mirante.server.re2 import REFERENCE
+
 Action = Literal[
     "replace",
     "keep",
@@ -44,9 +46,6 @@ def _without_classes(text: str) -> str:
             raise ValueError(f'regular expression "{text}" cannot be used: [:{found[2]}:] is no class known here')
         text = text[: found.start()] + found[1] + spelled + text[found.end() :]
     return text
-
-
-_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
 
 def compile_regex(text: str) -> re.Pattern[str]:
@@ -176,7 +175,7 @@ def expand(template: str, found: re.Match[str]) -> str:
     """
 
     def group(reference: re.Match[str]) -> str:
-        name = reference[1] or reference[2]
+        name = reference[2] or reference[3]
         if name is None:
             return "$"
         try:
@@ -184,4 +183,4 @@ def expand(template: str, found: re.Match[str]) -> str:
         except IndexError:
             return ""
 
-    return _REFERENCE.sub(group, template) if "$" in template else template
+    return REFERENCE.sub(group, template) if "$" in template else template

@@ -38,7 +38,7 @@ def milliseconds(value: object) -> float:
 
 
 def one_of(*known: str) -> Parser:
-    """A parser of names, in whatever case they are written.
+    """A parser of names, in whatever case they are written; it raises ValueError for others.
 
     Example:
         >>> one_of("gzip", "none")(" GZIP ")
@@ -55,7 +55,7 @@ def one_of(*known: str) -> Parser:
 
 
 def whole(least: int) -> Parser:
-    """A parser of whole numbers that are ``least`` or more.
+    """A parser of whole numbers that are ``least`` or more; it raises ValueError for others.
 
     Example:
         >>> whole(1)("12")

@@ -39,6 +39,9 @@ def _of_signal(signal: str, name: str, parse: Parser, default: object, *, secret
 def days(value: object) -> float:
     """A number of days above zero.
 
+    Raises:
+        ValueError: it is none.
+
     Example:
         >>> days("1.5")
         1.5
@@ -53,7 +56,11 @@ def days(value: object) -> float:
 
 
 def webhook(value: object) -> str:
-    """The URL of a webhook; it is a secret, so that no error repeats it."""
+    """The URL of a webhook; it is a secret, so that no error repeats it.
+
+    Raises:
+        ValueError: it is none.
+    """
     url = urlsplit(str(value).strip())
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("expected a URL such as https://hooks.slack.com/services/...")
@@ -61,7 +68,15 @@ def webhook(value: object) -> str:
 
 
 def email(value: object) -> str:
-    """One address, or several separated by commas."""
+    """One address, or several separated by commas.
+
+    Raises:
+        ValueError: one of them is none.
+
+    Example:
+        >>> email("ops@example.org,dev@example.org")
+        'ops@example.org, dev@example.org'
+    """
     addresses = [one.strip() for one in str(value).split(",")]
     for address in addresses:
         name, at, host = address.rpartition("@")

@@ -75,8 +75,9 @@ bench-promql: $(READY) ## queries beside Prometheus
 	$(BIN)/python -m benchmarks.bench_promql_growth --plot docs/images/promql-growth.svg
 	$(BIN)/python -m benchmarks.bench_dashboard
 
-bench-rules: $(READY) ## 5,000 rules over 100,000 series, beside Prometheus; 10,000 alerts beside Alertmanager
+bench-rules: $(READY) ## 5,000 rules over 100,000 series, beside Prometheus; 10,000 alerts beside Alertmanager; a month replayed
 	$(BIN)/python benchmarks/bench_rules.py
+	$(BIN)/python benchmarks/bench_backtest.py
 	$(BIN)/python benchmarks/bench_notify.py
 
 # Tests with a number of examples of their own keep it.

@@ -41,18 +41,19 @@ class StoreAsking:
     """Asks a store.
 
     Args:
-        engine: answers PromQL.
+        engine: answers PromQL for many times at once.
+        one_by_one: answers it for one after the other.
         sql: answers SQL; None where there is none.
         budget: of everything together.
     """
 
-    def __init__(self, engine: Engine, sql: UserSql | None, budget: QueryBudget) -> None:
-        self._engine, self._sql, self._budget = engine, sql, budget
+    def __init__(self, engine: Engine, one_by_one: Engine, sql: UserSql | None, budget: QueryBudget) -> None:
+        self._engine, self._one_by_one, self._sql, self._budget = engine, one_by_one, sql, budget
 
     def instant(self, expression: Expression, at: int) -> Sequence[Point]:
         """See Asking."""
         if expression.language == "promql":
-            return points(self._engine.instant(expression.text, at, self._budget))
+            return points(self._one_by_one.instant(expression.text, at, self._budget))
         if self._sql is None:
             raise BadQueryError("there are no logs and traces that SQL could ask")
         moment = f"{at // 1000}.{at % 1000:03d}"

@@ -10,12 +10,14 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from mirante.errors import QueryLimitError
 from mirante.server.alert import Alert
 from mirante.server.backtest.ahead import Ahead, Asking, StoreAsking
 from mirante.server.backtest.audience import Audience
+from mirante.server.backtest.look_ahead import LookAhead
 from mirante.server.backtest.overlay import Overlay, OverlayReader
 from mirante.server.backtest.reads import Planned, arrange, labels_written
 from mirante.server.backtest.report import Report
@@ -114,8 +116,13 @@ class _Replay:
         rules = [*plan.first, *plan.last]
         offset = max([question.options.query_offset, *(one.query_offset or 0 for one in groups)])
         replaced = labels_written(one.rule for one in rules)
-        reader = OverlayReader(source.reader, self._overlay, replaced, question.start - offset)
-        self._asking: Asking = StoreAsking(Engine(reader, lookback_ms=source.lookback), source.sql, budget)
+        layer = partial(OverlayReader, overlay=self._overlay, replaced=replaced, start=question.start - offset)
+        self._asking: Asking = StoreAsking(
+            Engine(layer(source.reader), lookback_ms=source.lookback),
+            Engine(layer(LookAhead(source.reader)), lookback_ms=source.lookback),
+            source.sql,
+            budget,
+        )
         self._reach = offset + max((one.reads.reach for one in rules), default=0)
         self._days = Days(question.start, question.end)
         self._first, self._last = ([self._rule(one) for one in part] for part in plan)

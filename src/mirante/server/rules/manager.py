@@ -17,7 +17,7 @@ from mirante.server.alert import AlertSink
 from mirante.server.rules.counts import families
 from mirante.server.rules.describe import alerts_of, described
 from mirante.server.rules.evaluation import QueryAt, RuleLog, RuleOptions, RuleQuery
-from mirante.server.rules.group import Group, same_group
+from mirante.server.rules.group import Group, Running, same_group
 from mirante.server.rules.model import AlertingRule, RuleGroup
 from mirante.server.rules.rounds import Member, Round, by_place, next_time
 from mirante.server.rules.state import States
@@ -265,12 +265,19 @@ def _identity(spec: RuleGroup) -> Identity:
 
 
 def _tell(group: Group, failing: Iterable[bool]) -> None:
-    """Say which rules begin to fail, and which no longer do: not at every evaluation."""
+    """Say which rules begin to fail, and which no longer do: not at every evaluation, and in a line for the group."""
+    worse, better = [], []
     for running, before in zip(group.rules, failing, strict=True):
-        rule = running.rule.rule
-        name = rule.alert if isinstance(rule, AlertingRule) else rule.record
-        if running.health == "err" and not before:
-            text = 'rule "%s" of group "%s" in %s cannot be evaluated, its alerts and series stay as they are: %s'
-            log.warning(text, name, group.spec.name, group.spec.file, running.error)
-        elif running.health == "ok" and before:
-            log.info('rule "%s" of group "%s" in %s is evaluated again', name, group.spec.name, group.spec.file)
+        if before is not (running.health == "err"):
+            (better if before else worse).append(running)
+    place = f'group "{group.spec.name}" in {group.spec.file}'
+    if worse:
+        text = "rules of %s cannot be evaluated, their alerts and series stay as they are: %s: %s"
+        log.warning(text, place, ", ".join(map(_name, worse)), worse[0].error)
+    if better:
+        log.info("rules of %s are evaluated again: %s", place, ", ".join(map(_name, better)))
+
+
+def _name(running: Running) -> str:
+    rule = running.rule.rule
+    return rule.alert if isinstance(rule, AlertingRule) else rule.record

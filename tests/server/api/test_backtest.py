@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+from mirante.server.access.rights import right_for
 from mirante.server.api.backtest import BacktestApi, InForce
 from mirante.server.api.runner import QueryLimits, QueryRunner
 from mirante.server.backtest.replay import Source
@@ -103,6 +104,11 @@ def result(asked: object, to: Starlette | None = None) -> Any:
     assert [set(line) for line in progress] == [{"progress"}] * len(progress)
     assert [line["progress"] for line in progress] == sorted(line["progress"] for line in progress)
     return last
+
+
+def test_whoever_may_read_may_ask() -> None:
+    """It changes nothing."""
+    assert right_for("POST", "/api/v1/alerting/backtest") == "read"
 
 
 def test_the_result() -> None:

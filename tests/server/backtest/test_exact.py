@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -134,12 +135,10 @@ def test_like_live(found: dict[str, list[float | None]], specs: Sequence[RuleGro
     question = Question(specs, told, START, END, options=RuleOptions(external_labels={"region": "eu"}))
     live = Live(question, filled(found))
     live.run()
-    before = replaying.STEPS
-    replaying.STEPS = steps
-    try:  # over what the server wrote, too: that does not count again
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replaying, "STEPS", steps)
+        # Over what the server wrote, too: that does not count again.
         report = replay(question, Source(live.memory.reader), budget())
-    finally:
-        replaying.STEPS = before
     event(f"{min(len(live.episodes), 3)} or more episodes")
     assert episodes(report) == Counter(live.episodes)
     assert sum(one.notifications for one in report.receivers) == len(live.messages)

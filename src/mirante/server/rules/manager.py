@@ -266,7 +266,8 @@ def _identity(spec: RuleGroup) -> Identity:
 
 def _tell(group: Group, failing: Iterable[bool]) -> None:
     """Say which rules begin to fail, and which no longer do: not at every evaluation, and in a line for the group."""
-    worse, better = [], []
+    worse: list[Running] = []
+    better: list[Running] = []
     for running, before in zip(group.rules, failing, strict=True):
         if before is not (running.health == "err"):
             (better if before else worse).append(running)

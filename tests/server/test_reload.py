@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 
-from mirante.errors import ConfigError
+from mirante.errors import ConfigError, StoreError
 from mirante.server.reload import Commit, Reloading
 from mirante.testing.clock import FakeClock
 from tests.peers import Peer, fetch, free_port, mirante, program, running, wait_for
@@ -55,6 +55,21 @@ def test_all_are_read_before_any_is_in_force() -> None:
         "prometheus_config_last_reload_successful": 1.0,
         "prometheus_config_last_reload_success_timestamp_seconds": at,
     }
+
+
+def test_a_disk_that_fails_stops_all() -> None:
+    """The part that writes comes first, so that nothing is in force yet; SIGHUP ends nothing."""
+    journal: list[str] = []
+
+    async def fail() -> None:
+        raise StoreError("no room")
+
+    reloading = Reloading([lambda: fail, Part("b", journal).prepare])
+    with pytest.raises(ConfigError, match="no room"):
+        asyncio.run(reloading.reload())
+    asyncio.run(reloading.on_signal())
+    assert journal == ["b read", "b read"]
+    assert values(reloading)["mirante_config_last_reload_successful"] == 0
 
 
 def test_one_that_is_broken_stops_all(caplog: pytest.LogCaptureFixture) -> None:

@@ -140,7 +140,7 @@ class Server:
         self._notifying = self._closing.enter_context(Notifying(NotifySources(*sources), data))
         ruling = Ruling(RuleSources(*sources), engine, reader, writer, self._notifying)
         self._rules = ruling.manager
-        self._reloading = Reloading([self._prepare_scrape, keeping.prepare, self._notifying.prepare, ruling.prepare])
+        self._reloading = Reloading([self._notifying.prepare, self._prepare_scrape, keeping.prepare, ruling.prepare])
         self._ready = False
         lookback = round(query.lookback_delta * 1000)
         promql = PromqlEngine(reader, lookback_ms=lookback, histograms=reader)

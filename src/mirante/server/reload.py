@@ -17,12 +17,15 @@ from starlette.routing import BaseRoute, Route
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
 from mirante._core.model import MetricFamily, Sample
-from mirante.errors import ConfigError
+from mirante.errors import ConfigError, StoreError
 
 log = logging.getLogger(__name__)
 
 Commit = Callable[[], Awaitable[None]]
-"""Puts in force what was prepared; must not fail for a reason that could have been found before."""
+"""Puts in force what was prepared; must not fail for a reason that could have been found before.
+
+That of the first part may raise StoreError when the disk fails; it has changed nothing then.
+"""
 
 Prepare = Callable[[], Commit]
 """Reads and checks a configuration without changing anything; raises ConfigError. Called in a thread of its own."""
@@ -51,17 +54,19 @@ class Reloading:
         """Take what the files say now.
 
         Raises:
-            ConfigError: a file cannot be used; nothing has changed.
+            ConfigError: a file cannot be used, or what follows from it cannot be written; nothing has changed.
         """
         async with self._one_at_a_time:
             try:
                 commits = [await asyncio.to_thread(prepare) for prepare in self._parts]
-            except ConfigError as error:
+                for commit in commits:
+                    await commit()
+            except (ConfigError, StoreError) as error:
                 self._successful = False
                 log.error("the configuration was not reloaded, the old one stays in force: %s", error)  # noqa: TRY400
-                raise
-            for commit in commits:
-                await commit()
+                if isinstance(error, ConfigError):
+                    raise
+                raise ConfigError(str(error)) from error
             self._successful, self._at = True, self._clock.time_ns()
             log.info("the configuration was reloaded")
 

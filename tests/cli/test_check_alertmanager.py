@@ -87,6 +87,30 @@ runbooks: [{{name: r, matchers: [a=b], url: 'http://127.0.0.1', http_config: {{b
     ]
 
 
+def test_templates_of_receivers_that_will_fail_are_told(tmp_path: Path) -> None:
+    """Before an alert finds out: with receiver, key and reason; Alertmanager takes them, so they refuse nothing."""
+    (tmp_path / "mine.tmpl").write_text('{{ define "mine" }}{{ end }}')
+    text = """
+route: {receiver: a}
+templates: ['*.tmpl']
+receivers:
+- name: a
+  slack_configs:
+  - api_url: http://127.0.0.1/
+    title: '{{ template "mine" . }}{{ define "here" }}{{ end }}{{ template "here" . }}'
+    text: '{{ if .Alerts }}{{ else }}{{ template "other" . }}{{ end }}'
+    fields: [{title: a, value: '{{ .Foo'}, {title: b, value: '{{ shout . }}'}]
+"""
+    result = check("config", file(tmp_path, text))
+    assert result.exit_code == 0, result.output
+    place = 'receiver "a": slack_configs[0]'
+    assert [line.removeprefix("  WARNING: ") for line in result.stderr.splitlines()] == [
+        f'{place}.text: no file of `templates` defines "other"',
+        f"{place}.fields[0].value: template: :1:1: unclosed action",
+        f'{place}.fields[1].value: template: :1:4: function "shout" not defined',
+    ]
+
+
 def test_routes_are_printed_as_a_tree(tmp_path: Path) -> None:
     """With what each says of its own."""
     result = check("routes", file(tmp_path, TREE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -163,3 +164,15 @@ class Parsed:
 
     main: Template
     defined: dict[str, Template] = field(default_factory=dict)
+
+    def called(self) -> Iterator[str]:
+        """Names of the templates that its own text calls."""
+        return _called(self.main.body)
+
+
+def _called(body: Body) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, Call):
+            yield node.name
+        elif isinstance(node, Branch):
+            yield from _called((*node.body, *node.otherwise))

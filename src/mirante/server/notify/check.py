@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from glob import glob
 from pathlib import Path
 
-from mirante.errors import ConfigError
+from mirante.errors import ConfigError, TemplateError
 from mirante.server.http_client.check import unreadable, unusable
 from mirante.server.http_client.model import Secret
 from mirante.server.notify.config import read_config
@@ -24,12 +24,11 @@ def check_config(path: Path) -> tuple[list[str], list[str]]:
         ConfigError: the configuration itself cannot be used.
     """
     config = read_config(path)
-    errors = []
     try:
-        Templates(config.templates, "")
+        templates = Templates(config.templates, "")
     except ConfigError as error:
-        errors.append(str(error))
-    return errors, [*_missing(config), *_unused(config)]
+        return [str(error)], [*_missing(config), *_unused(config)]
+    return [], [*_missing(config), *_failing(config, templates), *_unused(config)]
 
 
 def _missing(config: NotifyConfig) -> Iterator[str]:
@@ -46,6 +45,29 @@ def _missing(config: NotifyConfig) -> Iterator[str]:
     for program in config.allowed_commands:
         if not Path(program).is_file():
             yield f"allowed_commands: {program} is no file"
+
+
+def _failing(config: NotifyConfig, templates: Templates) -> Iterator[str]:
+    """Templates of receivers that will fail; Alertmanager takes them all the same."""
+    for receiver in config.receivers.values():
+        for one in receiver.integrations:
+            for key, text in _texts(one.options):
+                try:
+                    templates.check(text)
+                except TemplateError as error:
+                    yield f'receiver "{receiver.name}": {one.kind}_configs[{one.index}]{key}: {error}'
+
+
+def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """All texts that may be templates, and where they stand; those that a file hides are no templates."""
+    if isinstance(value, str):
+        yield from [(key, value)] if "{{" in value else ()
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _texts(part, f"{key}.{name}")
+    elif isinstance(value, tuple):
+        for place, part in enumerate(value):
+            yield from _texts(part, f"{key}[{place}]")
 
 
 def _unreadable(value: object) -> Iterator[str]:

@@ -195,6 +195,17 @@ class Templates:
         """Names of all templates."""
         return self._set.names
 
+    def check(self, template: str) -> None:
+        """Parse a template, and look whether there is what it calls.
+
+        Raises:
+            TemplateError: it cannot be parsed, or calls a template that nothing defines.
+        """
+        parsed = self._set.check(template)
+        for name in parsed.called():
+            if name not in parsed.defined and name not in self._set.names:
+                raise TemplateError(f'no file of `templates` defines "{name}"')
+
     def data(self, notification: Notification) -> Data:
         """What the templates of a notification see."""
         return Data(notification, self._external_url)

@@ -106,7 +106,7 @@ receivers:
     place = 'receiver "a": slack_configs[0]'
     assert [line.removeprefix("  WARNING: ") for line in result.stderr.splitlines()] == [
         f'{place}.text: no file of `templates` defines "other"',
-        f"{place}.fields[0].value: template: :1:1: unclosed action",
+        f"{place}.fields[0].value: template: :1:8: unclosed action; close it with }}}}",
         f'{place}.fields[1].value: template: :1:4: function "shout" not defined',
     ]
 

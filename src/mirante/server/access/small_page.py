@@ -30,10 +30,10 @@ body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; paddin
 main {{ width: 100%; max-width: 360px; padding: 24px; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; }}
 h1 {{ font-size: 18px; margin: 0 0 16px; }}
-label {{ display: block; font-weight: 600; margin-bottom: 4px; }}
+label {{ display: block; font-weight: 600; margin: 12px 0 4px; }}
+li p {{ margin: 0; }}
 input, select {{ width: 100%; padding: 8px 10px; font: inherit; color: inherit; background: var(--ground);
   border: 1px solid var(--line); border-radius: 6px; }}
-select {{ margin-bottom: 12px; }}
 ul {{ margin: 0 0 16px; padding-left: 18px; overflow-wrap: anywhere; }}
 button {{ width: 100%; margin-top: 16px; padding: 9px; font: inherit; font-weight: 600; color: var(--on);
   background: var(--accent); border: 0; border-radius: 6px; cursor: pointer; }}

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mirante.errors import BadRequestError
-from mirante.server.access.guard import same_origin
+from mirante.server.access.guard import ASKING, same_origin
 from mirante.server.access.small_page import Language, language_of, small_page
 from mirante.server.api.alerting import asking, span_of
 from mirante.server.api.parameters import Parameters
@@ -95,11 +95,19 @@ def _form(words: Mapping[str, str], alerts: Sequence[AlertStatus]) -> str:
     spans = "".join(f'<option value="{span}">{words.get(span, span)}</option>' for span in _SPANS)
     hidden = "".join(f'<input type="hidden" name="alert" value="{one.id}">' for one in alerts)
     listed = "".join(_listed(words, one) for one in alerts)
-    return _FORM.format(alerts=listed, hidden=hidden, spans=spans, name=escape(asking()), **words)
+    return _FORM.format(alerts=listed, hidden=hidden, spans=spans, name=escape(_known_name()), **words)
+
+
+def _known_name() -> str:
+    """Of whoever asks with a token; an address is not a name."""
+    identity = ASKING.get()
+    return identity.name if identity and identity.token_id else ""
 
 
 def _listed(words: Mapping[str, str], status: AlertStatus) -> str:
     labels = ", ".join(f"{name}={value}" for name, value in sorted(status.alert.labels.items()) if name != "alertname")
     taken = status.acknowledgement
-    told = "" if taken is None else f"<br>{words['by']} {escape(taken.author)}: {escape(taken.comment)}"
-    return f"<li><strong>{escape(status.alert.name)}</strong> {escape(labels)}{told}</li>"
+    told = "" if taken is None else f"<p>{words['by']} {escape(taken.author)}: {escape(taken.comment)}</p>"
+    summary = status.alert.annotations.get("summary", "")
+    said = f"<p>{escape(summary)}</p>" if summary else ""
+    return f"<li><strong>{escape(status.alert.name)}</strong> {escape(labels)}{said}{told}</li>"

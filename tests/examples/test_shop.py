@@ -22,7 +22,8 @@ from examples.shop.database import Database, OutOfStockError
 from examples.shop.load import Visitors, rate_at
 from tests.peers import free_port, mirante, running, wait_for
 from tests.server.asgi import Reply, call
-from tests.server.scrape.parts import eventually, serving
+from tests.server.scrape.parts import serving
+from tests.waiting import eventually
 
 JSON = {"content-type": "application/json"}
 

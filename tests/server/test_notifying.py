@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from mirante.server.notifying import Notifying, NotifySources
 from mirante.server.scrape.config import read_config
 from mirante.server.settings import AlertingSettings, ServerSettings
 from tests.server.notify.receivers import PAGE, Receiver, Reply, receiving
+from tests.waiting import eventually
 
 
 class House:
@@ -90,13 +91,6 @@ async def at_work(sources: NotifySources, folder: Path) -> AsyncIterator[Notifyi
             await notifying.stop()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what other threads do."""
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - the receivers are threads
-            await asyncio.sleep(0.005)
-
-
 def down(notifying: Notifying, **labels: str) -> Alert:
     """An alert that fires now."""
     at = notifying.notifier.now()
@@ -128,7 +122,7 @@ def test_people_and_alertmanagers_get_what_leaves(house: House) -> None:
         async with at_work(house.sources(), house.folder) as notifying:
             assert urls(notifying) == [f"{house.manager.url}/prefix/api/v2/alerts"]
             notifying.put([down(notifying, internal="x")])
-            await until(lambda: bool(house.hook.got and house.manager.got))
+            await eventually(lambda: bool(house.hook.got and house.manager.got))
 
     asyncio.run(main())
     assert told(house.hook) == posted(house.manager) == [{"alertname": "Down", "region": "eu"}]
@@ -143,7 +137,7 @@ def test_an_alert_that_relabeling_drops_is_told_to_nobody(house: House) -> None:
     async def main() -> None:
         async with at_work(house.sources(), house.folder) as notifying:
             notifying.put([down(notifying, env=env) for env in ("dev", "test", "prod")])
-            await until(lambda: len(told(house.hook)) == 2 and len(posted(house.manager)) == 1)
+            await eventually(lambda: len(told(house.hook)) == 2 and len(posted(house.manager)) == 1)
 
     asyncio.run(main())
     assert {labels["env"] for labels in told(house.hook)} == {"test", "prod"}
@@ -172,7 +166,7 @@ def test_a_reload_tells_others(house: House) -> None:
             await commit()
             assert urls(notifying) == [f"{another.url}/prefix/api/v2/alerts"]
             notifying.put([down(notifying)])
-            await until(lambda: bool(others.got and another.got))
+            await eventually(lambda: bool(others.got and another.got))
             assert not house.hook.got
             assert not first.got
 
@@ -189,11 +183,11 @@ def test_a_reload_that_changes_no_alertmanager_keeps_what_waits_for_it(house: Ho
         async with at_work(house.sources(), house.folder) as notifying:
             house.manager.reply(Reply(503), Reply())
             notifying.put([down(notifying)])
-            await until(lambda: len(house.manager.got) == 1)
+            await eventually(lambda: len(house.manager.got) == 1)
             queue = notifying._forwarder
             await (await asyncio.to_thread(notifying.prepare))()
             assert notifying._forwarder is queue
-            await until(lambda: len(house.manager.got) == 2)
+            await eventually(lambda: len(house.manager.got) == 2)
 
     asyncio.run(main())
     assert posted(house.manager) == [{"alertname": "Down", "region": "eu", "to": "am"}] * 2
@@ -266,7 +260,7 @@ def test_what_was_told_is_remembered_over_a_restart(house: House) -> None:
     async def main() -> None:
         async with at_work(house.sources(), house.folder) as notifying:
             notifying.put([down(notifying)])
-            await until(lambda: any(one.arrived for one in notifying.notifier.state.history()))
+            await eventually(lambda: any(one.arrived for one in notifying.notifier.state.history()))
 
     asyncio.run(main())
     with Notifying(house.sources(), house.folder) as again:

@@ -20,6 +20,7 @@ from mirante.server.notify.state import State
 from mirante.server.notify.templates import Templates
 from tests.peers import wait_for
 from tests.server.notify.receivers import NOW_MS, PAGE, Got, Receiver, Reply, alert, receiving
+from tests.waiting import eventually
 
 CONFIG = """
 route: {{receiver: team, group_by: [alertname], group_wait: 1s, group_interval: 10s}}
@@ -49,9 +50,7 @@ async def server(folder: Path, hook: Receiver) -> AsyncIterator[tuple[Dispatcher
 
 async def settled(state: State, number: int) -> None:
     """Wait until so many were settled."""
-    async with asyncio.timeout(60):
-        while sum(one.settled_at is not None for one in state.history()) < number:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await eventually(lambda: sum(one.settled_at is not None for one in state.history()) >= number)
 
 
 def test_an_alert_reaches_everybody_once(tmp_path: Path) -> None:
@@ -91,9 +90,7 @@ def test_what_could_not_be_sent_is_sent_after_a_restart(tmp_path: Path) -> None:
         async with server(tmp_path, hook) as (dispatcher, _, state):
             dispatcher.put([replace(alert(), ends_at=NOW_MS + 3_600_000)], NOW_MS)
             dispatcher.tick(NOW_MS + 1000)
-            async with asyncio.timeout(60):
-                while not all(one.attempts for one in state.history()) or not state.history():  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: (told := state.history()) and all(one.attempts for one in told))
         hook.reply(Reply())
         async with server(tmp_path, hook) as (_, _, state):
             await settled(state, 2)

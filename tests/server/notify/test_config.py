@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirante.errors import ConfigError
+from mirante.server.alert import Alert
 from mirante.server.http_client.model import Authorization, Secret, Tls
 from mirante.server.notify import config_values as values
 from mirante.server.notify.config import default_config, read_config
@@ -20,6 +21,7 @@ from mirante.server.notify.kinds import KINDS
 from mirante.server.notify.model import Integration, NotifyConfig, Route, TimeSpan
 from mirante.server.notify.templates import Templates
 from mirante.server.yaml_reader import Value, parse_yaml
+from tests.server.notify.receivers import TEMPLATES, alert, told
 
 CORPUS = Path(__file__).parents[2] / "corpus" / "alertmanager"
 GOOD, BAD = sorted(CORPUS.glob("*.good.yml")), sorted(CORPUS.glob("*.bad.yml"))
@@ -210,6 +212,24 @@ def test_without_a_file_one_webhook_is_enough() -> None:
     assert (chat.send_resolved, mail.send_resolved, mail.options["smarthost"]) == (True, True, "127.0.0.1:25")
     assert "s3cr3t" not in config.text + repr(config)
     assert default_config().receivers["default"].integrations == ()
+
+
+def test_without_a_file_slack_hears_what_each_alert_says() -> None:
+    """Its summary, else its description, else its labels; a storm is cut short."""
+    (chat,) = of(default_config(slack_webhook="https://hooks.slack.com/services/s3cr3t"), "default", "slack")
+
+    def text(*alerts: Alert) -> str:
+        return TEMPLATES.text(chat.options["text"], TEMPLATES.data(told(alerts)))
+
+    described = alert(annotations={"description": "It is full."}, ended=True)
+    bare = alert(annotations={}, instance="db2")
+    assert text(alert(instance="db1"), described, bare) == (
+        "• DiskFull on db1\n• resolved: It is full.\n• DiskFull db2\n"
+    )
+    assert text(*[alert(instance=str(number)) for number in range(21)]).splitlines()[19:] == [
+        "• DiskFull on 19",
+        "… 21 in all",
+    ]
 
 
 def test_a_slack_webhook_that_is_no_url_is_refused_without_showing_it() -> None:

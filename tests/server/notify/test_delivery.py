@@ -23,6 +23,7 @@ from tests.peers import free_port
 from tests.server.notify.passing import Time
 from tests.server.notify.receivers import NOW_MS, TEMPLATES, Got, Reply, alert, receiving, told
 from tests.server.notify.receivers import Receiver as Hook
+from tests.waiting import eventually
 
 
 @dataclass
@@ -91,10 +92,7 @@ class Scene:
 
     async def until(self, condition: Callable[[], bool], passing: float = 0.0) -> None:
         """Wait for what other threads do, while so many seconds pass again and again."""
-        async with asyncio.timeout(60):
-            while not condition():
-                self.time.advance(passing)
-                await asyncio.sleep(0.005)
+        await eventually(condition, lambda: self.time.advance(passing))
 
     async def attempts(self, number: int, of: int = 0, passing: float = 0.0) -> Entry:
         """Wait until a notification had so many."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from mirante.server.http_client.model import Authorization, HttpClient, Secret
 from mirante.server.notify.forward import BATCH, CAPACITY, Alertmanager, Forwarder
 from tests.peers import free_port, program, running
 from tests.server.notify.receivers import NOW_MS, Reply, alert, receiving
+from tests.waiting import eventually
 
 
 @asynccontextmanager
@@ -29,13 +30,6 @@ async def forwarding(*to: Alertmanager) -> AsyncIterator[Forwarder]:
         yield forwarder
     finally:
         await forwarder.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what other threads do."""
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - the receiver is a thread
-            await asyncio.sleep(0.005)
 
 
 def samples(forwarder: Forwarder) -> dict[str, float]:
@@ -57,8 +51,8 @@ def test_alerts_are_posted_in_batches() -> None:
             to = Alertmanager(f"{manager.url}/x/api/v2/alerts", http)
             async with forwarding(to, to) as forwarder:
                 forwarder.put(alert(instance=str(n)) for n in range(BATCH + 1))
-                await until(lambda: len(manager.got) == 2)
-                await until(lambda: samples(forwarder)["sent_total"] == BATCH + 1)
+                await eventually(lambda: len(manager.got) == 2)
+                await eventually(lambda: samples(forwarder)["sent_total"] == BATCH + 1)
                 assert forwarder.urls() == [f"{manager.url}/x/api/v2/alerts"]
                 assert samples(forwarder) == {
                     "sent_total": BATCH + 1,
@@ -92,11 +86,11 @@ def test_one_that_is_away_holds_up_no_other() -> None:
         async def main() -> None:
             async with forwarding(Alertmanager.at(good.url), Alertmanager.at(bad.url)) as forwarder:
                 forwarder.put([alert()])
-                await until(lambda: bool(good.got and bad.got))
+                await eventually(lambda: bool(good.got and bad.got))
                 forwarder.put([replace(alert(), ends_at=NOW_MS)])
-                await until(lambda: len(good.got) == 2)
+                await eventually(lambda: len(good.got) == 2)
                 bad.reply(Reply())
-                await until(lambda: samples(forwarder)["queue_length"] == 0)
+                await eventually(lambda: samples(forwarder)["queue_length"] == 0)
                 assert samples(forwarder)["errors_total"] >= 1
 
         asyncio.run(main())
@@ -112,9 +106,9 @@ def test_what_is_refused_is_not_repeated() -> None:
         async def main() -> None:
             async with forwarding(Alertmanager.at(manager.url)) as forwarder:
                 forwarder.put([alert()])
-                await until(lambda: samples(forwarder)["dropped_total"] == 1)
+                await eventually(lambda: samples(forwarder)["dropped_total"] == 1)
                 forwarder.put([alert("Next")])
-                await until(lambda: samples(forwarder)["sent_total"] == 1)
+                await eventually(lambda: samples(forwarder)["sent_total"] == 1)
 
         asyncio.run(main())
     assert [got.json[0]["labels"]["alertname"] for got in manager.got] == ["DiskFull", "Next"]
@@ -189,9 +183,9 @@ def test_a_real_alertmanager_has_our_alerts(tmp_path: Path) -> None:
     async def main(first: Alert, ended: Alert) -> None:
         async with forwarding(Alertmanager.at(url)) as forwarder:
             forwarder.put([first, ended])
-            await until(lambda: query().keys() == {"DiskFull", "Other"})
+            await eventually(lambda: query().keys() == {"DiskFull", "Other"})
             forwarder.put([replace(ended, ends_at=round(time.time() * 1000))])
-            await until(lambda: query().keys() == {"DiskFull"})
+            await eventually(lambda: query().keys() == {"DiskFull"})
 
     now = round(time.time() * 1000)
     first = replace(alert(severity="critical", site='a "b"'), starts_at=now - 60_123, ends_at=now + 3_600_000)

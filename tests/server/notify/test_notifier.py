@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from mirante.server.notify.silence import Silence
 from mirante.server.notify.state import State
 from tests.server.notify.passing import Time
 from tests.server.notify.receivers import PAGE, Receiver, alert, receiving
+from tests.waiting import eventually
 
 
 def telling(folder: Path, hook: Receiver, *, wait: str = "0s", by: str = "alertname", more: str = "") -> Path:
@@ -61,15 +62,6 @@ async def notifying(path: Path, state: State, time: Time) -> AsyncIterator[Notif
         await notifier.stop()
 
 
-async def until(condition: Callable[[], bool], time: Time | None = None) -> None:
-    """Wait for what other threads and tasks do; with a time it goes on meanwhile."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.005)
-            if time is not None:
-                time.advance(0.5)
-
-
 def now(one: Alert, time: Time) -> Alert:
     """The alert, heard of just now."""
     at = round(time.now * 1000)
@@ -92,8 +84,8 @@ def test_an_alert_of_any_thread_is_told(tmp_path: Path, hook: Receiver, state: S
             thread = threading.Thread(target=notifier.put, args=(iter([one]),))
             thread.start()
             thread.join()
-            await until(lambda: len(hook.got) == 1)
-            await until(lambda: state.history()[0].arrived)
+            await eventually(lambda: len(hook.got) == 1)
+            await eventually(lambda: state.history()[0].arrived)
 
     asyncio.run(main())
     assert hook.got[0].json["alerts"][0]["labels"] == {"alertname": "Down"}
@@ -106,10 +98,10 @@ def test_what_is_due_later_is_told_later(tmp_path: Path, hook: Receiver, state: 
     async def main() -> None:
         async with notifying(telling(tmp_path, hook, wait="2m"), state, time) as notifier:
             notifier.put([now(alert("Down"), time)])
-            await until(lambda: bool(notifier.dispatcher.status(notifier.now()).alerts()))
+            await eventually(lambda: bool(notifier.dispatcher.status(notifier.now()).alerts()))
             assert state.history() == []
             began = time.now
-            await until(lambda: len(hook.got) == 1, time)
+            await eventually(lambda: len(hook.got) == 1, lambda: time.advance(0.5))
             assert time.now - began >= 120
 
     asyncio.run(main())
@@ -158,7 +150,7 @@ def test_what_was_decided_and_not_sent_is_sent_after_the_restart(tmp_path: Path,
 
     async def main() -> None:
         async with notifying(path, state, time):
-            await until(lambda: bool(state.history()[0].arrived))
+            await eventually(lambda: bool(state.history()[0].arrived))
 
     asyncio.run(main())
     assert len(hook.got) == 1
@@ -173,14 +165,16 @@ def test_a_disk_that_fails_is_told_and_tried_again(
     async def main() -> None:
         async with notifying(telling(tmp_path, hook, wait="10s"), state, time) as notifier:
             notifier.put([now(alert("Down"), time)])
-            await until(lambda: bool(notifier.dispatcher.status(notifier.now()).alerts()))
+            await eventually(lambda: bool(notifier.dispatcher.status(notifier.now()).alerts()))
             state._db.execute("PRAGMA query_only = on")
             notifier.put([now(alert("Lost"), time)])
-            await until(lambda: "1 alerts cannot be written down" in caplog.text)
-            await until(lambda: "cannot be decided; it is tried again in 1 s" in caplog.text, time)
+            await eventually(lambda: "1 alerts cannot be written down" in caplog.text)
+            await eventually(
+                lambda: "cannot be decided; it is tried again in 1 s" in caplog.text, lambda: time.advance(0.5)
+            )
             assert state.history() == []
             state._db.execute("PRAGMA query_only = off")
-            await until(lambda: len(hook.got) == 1, time)
+            await eventually(lambda: len(hook.got) == 1, lambda: time.advance(0.5))
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(main())
@@ -194,7 +188,7 @@ def test_another_configuration_tells_others(tmp_path: Path, state: State) -> Non
     async def main(before: Receiver, after: Receiver) -> None:
         async with notifying(telling(tmp_path, before), state, time) as notifier:
             notifier.put([now(alert("First"), time)])
-            await until(lambda: len(before.got) == 1)
+            await eventually(lambda: len(before.got) == 1)
             config = read_config(telling(tmp_path, after))
             prepared = notifier.prepared(config, PAGE)
             (kept,) = notifier.prepared(notifier.config, PAGE).delivery.callers.values()
@@ -202,7 +196,7 @@ def test_another_configuration_tells_others(tmp_path: Path, state: State) -> Non
             notifier.commit(prepared)
             assert notifier.config is config
             notifier.put([now(alert("Second"), time)])
-            await until(lambda: len(after.got) == 1)
+            await eventually(lambda: len(after.got) == 1)
             assert len(before.got) == 1
 
     with receiving() as before, receiving() as after:
@@ -237,9 +231,14 @@ def test_alerts_and_silences_are_counted(tmp_path: Path, hook: Receiver, state: 
             notifier.dispatcher.silence(quiet, at)
             notifier.dispatcher.put([now(alert(name), time) for name in ("Quiet", "Down")], at)
             notifier.changed()
-            await until(lambda: samples(notifier, "alertmanager_alerts") == {"active": 1, "suppressed": 1}, time)
+            await eventually(
+                lambda: samples(notifier, "alertmanager_alerts") == {"active": 1, "suppressed": 1},
+                lambda: time.advance(0.5),
+            )
             assert samples(notifier, "alertmanager_silences") == {"active": 1, "pending": 0, "expired": 0}
-            await until(lambda: samples(notifier, "alertmanager_silences")["expired"] == 1, time)
+            await eventually(
+                lambda: samples(notifier, "alertmanager_silences")["expired"] == 1, lambda: time.advance(0.5)
+            )
 
     asyncio.run(main())
 

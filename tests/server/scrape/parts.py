@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from aiohttp import web
 
@@ -19,7 +18,6 @@ from mirante.server.scrape.sd.make import make_discovery
 from mirante.server.store.api import Stream
 from tests.write_request import Written, read
 
-T = TypeVar("T")
 NOW_MS = 1_700_000_000_000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -124,14 +122,6 @@ class FakeClock:
             await asyncio.Event().wait()
         self.now += round(seconds * 1e9) + self.late_ns
         await asyncio.sleep(0)
-
-
-async def eventually(condition: Callable[[], T], seconds: float = 60) -> T:
-    """The condition's first true answer; the other side is a real server and another thread, hence the real clock."""
-    async with asyncio.timeout(seconds):
-        while not (answer := condition()):  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.01)
-        return answer
 
 
 class Steps:

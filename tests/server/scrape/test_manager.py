@@ -22,7 +22,8 @@ from mirante.server.scrape.model import Limits, PrometheusConfig, ScrapeJob, Sta
 from mirante.server.scrape.relabel import RelabelRule, compile_regex
 from mirante.server.store.api import BodyLog
 from tests.peers import free_port, program, running
-from tests.server.scrape.parts import Exposer, MemoryLog, eventually, serving
+from tests.server.scrape.parts import Exposer, MemoryLog, serving
+from tests.waiting import eventually
 from tests.write_request import Written, bits, read
 
 STALE = 0x7FF0000000000002

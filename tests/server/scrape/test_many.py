@@ -12,7 +12,8 @@ import pytest
 from mirante.server.scrape.manager import ScrapeManager
 from mirante.server.scrape.model import PrometheusConfig, ScrapeJob, StaticSd, TargetGroup
 from mirante.server.scrape.target import Target, discovered_labels, make_target
-from tests.server.scrape.parts import Exposer, MemoryLog, eventually, serving
+from tests.server.scrape.parts import Exposer, MemoryLog, serving
+from tests.waiting import eventually
 from tests.write_request import read
 
 INTERVAL_NS = 15_000_000_000

@@ -10,7 +10,8 @@ import pytest
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
 from tests.peers import Peer, free_port, program, running, wait_for
-from tests.server.scrape.parts import Exposer, MemoryLog, eventually, serving
+from tests.server.scrape.parts import Exposer, MemoryLog, serving
+from tests.waiting import eventually
 from tests.write_request import SeriesKey, bits, read
 
 PAGE = r"""# HELP plain A gauge.

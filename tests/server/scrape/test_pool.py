@@ -18,7 +18,8 @@ from mirante.server.scrape.loop import ScrapeStats, Surroundings, TargetLoop
 from mirante.server.scrape.model import FileSd, HttpSd, Limits, ScrapeJob, Sd, StaticSd, TargetGroup
 from mirante.server.scrape.pool import PreparedJob, ScrapePool
 from mirante.server.scrape.relabel import RelabelRule, compile_regex
-from tests.server.scrape.parts import Exposer, FakeClock, MemoryLog, eventually, serving
+from tests.server.scrape.parts import Exposer, FakeClock, MemoryLog, serving
+from tests.waiting import eventually
 from tests.write_request import bits, read
 
 STALE = 0x7FF0000000000002

@@ -29,7 +29,8 @@ from mirante.server.scrape.native import bounded
 from mirante.server.scrape.page import Reading, SeriesCache
 from mirante.server.store.protos import Proto
 from tests.peers import free_port, program, running, wait_for
-from tests.server.scrape.parts import NOW_MS, MemoryLog, eventually, serving
+from tests.server.scrape.parts import NOW_MS, MemoryLog, serving
+from tests.waiting import eventually
 from tests.write_request import Written, bits, read
 
 WRITE_REQUEST = Proto("""

@@ -15,8 +15,9 @@ from mirante.errors import ConfigError
 from mirante.server.http_client.model import Authorization, HttpClient, Secret
 from mirante.server.scrape.model import KubernetesRole, KubernetesSd, Selector
 from mirante.server.scrape.sd import kubernetes, kubernetes_api, make
-from tests.server.scrape.parts import Discovered, eventually
+from tests.server.scrape.parts import Discovered
 from tests.server.scrape.sd.cluster import Cluster, node, pod, service
+from tests.waiting import eventually
 
 
 class Impatient(Discovered):

@@ -13,7 +13,8 @@ from aiohttp import web
 from mirante.server.scrape.config import read_config
 from mirante.server.scrape.manager import ScrapeManager
 from tests.peers import Peer, free_port, program, running, wait_for
-from tests.server.scrape.parts import MemoryLog, eventually, serving
+from tests.server.scrape.parts import MemoryLog, serving
+from tests.waiting import eventually
 
 CONFIG = """
 global: {{scrape_interval: 45s, scrape_timeout: 7s}}

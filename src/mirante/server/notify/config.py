@@ -30,6 +30,12 @@ from mirante.server.notify.model import Integration, NotifyConfig, Receiver
 from mirante.server.yaml_reader import Section, Value, parse_yaml, read_yaml_value
 
 _BUILT_IN = "built-in configuration"
+_SLACK_TEXT = """\
+{{ range $at, $alert := .Alerts }}{{ if lt $at 20 }}\
+• {{ if eq $alert.Status "resolved" }}resolved: {{ end }}\
+{{ or $alert.Annotations.summary $alert.Annotations.description ($alert.Labels.Values | join " ") }}
+{{ end }}{{ end }}{{ if gt (len .Alerts) 20 }}… {{ len .Alerts }} in all{{ end }}"""
+# Alertmanager's default says nothing but the title; who has no file has nowhere to say more.
 
 
 def read_config(path: Path) -> NotifyConfig:
@@ -76,7 +82,7 @@ def default_config(*, slack_webhook: str = "", email: str = "", smarthost: str =
     """
     receiver: dict[str, Any] = {"name": "default"}
     if slack_webhook:
-        receiver["slack_configs"] = [{"api_url": slack_webhook, "send_resolved": True}]
+        receiver["slack_configs"] = [{"api_url": slack_webhook, "send_resolved": True, "text": _SLACK_TEXT}]
     if email:
         mail = {"to": email, "from": "mirante@localhost", "smarthost": smarthost, "require_tls": False}
         receiver["email_configs"] = [{**mail, "send_resolved": True}]

@@ -32,10 +32,10 @@ receivers:
 
 
 @asynccontextmanager
-async def server(folder: Path, hook: Receiver) -> AsyncIterator[tuple[Dispatcher, Delivery, State]]:
-    """The parts of a server that tell people, with what they kept of the time before."""
+async def server(folder: Path, hook: Receiver, more: str = "") -> AsyncIterator[tuple[Dispatcher, Delivery, State]]:
+    """The parts of a server that tell people, with what they kept of the time before; more stands in their file."""
     path = folder / "alertmanager.yml"
-    path.write_text(CONFIG.format(url=hook.url))
+    path.write_text(CONFIG.format(url=hook.url) + more)
     config = read_config(path)
     state = State(folder / "alerting.sqlite")
     dispatcher = Dispatcher(config, state, NOW_MS)
@@ -81,6 +81,23 @@ def test_an_alert_reaches_everybody_once(tmp_path: Path) -> None:
     states = [got.json["status"] for got in hook.got if got.path == "/hook"]
     assert actions == ["trigger", "acknowledge", "resolve"]
     assert states == ["firing", "resolved"]
+
+
+def test_every_runbook_that_matches_is_run(tmp_path: Path) -> None:
+    """Wherever it stands in the list."""
+
+    async def main(hook: Receiver) -> None:
+        books = [f"{{name: {one}, matchers: [alertname!=none], url: '{hook.url}/{one}'}}" for one in "abc"]
+        text = f"runbooks: [{', '.join(books)}]"
+        async with server(tmp_path, hook, text) as (dispatcher, delivery, state):
+            dispatcher.put([replace(alert(), ends_at=NOW_MS + 3_600_000)], NOW_MS)
+            dispatcher.tick(NOW_MS + 1000)
+            delivery.wake()
+            await settled(state, 5)
+
+    with receiving() as hook:
+        asyncio.run(main(hook))
+    assert {got.path for got in hook.got} >= {"/a", "/b", "/c"}
 
 
 def test_what_could_not_be_sent_is_sent_after_a_restart(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_the_log_tells_of_every_notification_that_is_lost(caplog: pytest.LogCapt
             await on.until(lambda: len(caplog.messages) == 2)
 
     play(act)
-    end = ", and will not be: unexpected status 403 invalid_token; look at its address, secrets and templates"
+    end = ", and will not be: unexpected status 403 invalid_token; look at it in the configuration"
     assert sorted(caplog.messages) == [
         f'runbook "heal" was not told of the firing group {{alertname="b"}}{end}',
         f'webhook_configs[0] of receiver "team" was not told of the firing group {{alertname="a"}}{end}',

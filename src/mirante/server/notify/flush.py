@@ -121,9 +121,9 @@ class Flush:
                 continue
             known.begun = known.alert.starts_at
             self._book.changes.alerts.add(alert_id)
-            for index, runbook in enumerate(self._config.runbooks):
+            for runbook in self._config.runbooks:
                 if all(matcher.matches(known.alert.labels) for matcher in runbook.matchers):
-                    self._decide(Target(runbook.name, "runbook", index), {alert_id}, "runbook")
+                    self._decide(Target(runbook.name, "runbook", 0), {alert_id}, "runbook")  # names are unique
 
     def _tell_receiver(self) -> None:
         group, picture = self._group, self._picture

@@ -41,7 +41,7 @@ class Troubles:
     def lost(self, notification: Notification, said: str) -> None:
         """A notification is given up; every one of these is told."""
         _log.error(
-            "%s was not told of the %s group %s, and will not be: %s; look at its address, secrets and templates",
+            "%s was not told of the %s group %s, and will not be: %s; look at it in the configuration",
             *(_place(notification), notification.status, _labels(notification), said),
         )
 

@@ -254,6 +254,15 @@ def test_without_a_file_settings_say_who_is_told(house: House) -> None:
     assert {one.kind for one in both.read().receivers["default"].integrations} == {"slack", "email"}
 
 
+def test_a_webhook_beside_a_file_is_told_to_have_no_effect(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Or somebody waits in vain for what that channel would hear."""
+    house.sources().read()
+    assert not caplog.messages
+    house.sources(alerting=AlertingSettings(slack_webhook="https://hooks.slack.com/services/s3cr3t")).read()
+    path = house.folder / "alertmanager.yml"
+    assert caplog.messages == [f"{path} says who is told: ALERT_SLACK_WEBHOOK and alerting.email have no effect"]
+
+
 def test_what_was_told_is_remembered_over_a_restart(house: House) -> None:
     """In the data directory."""
 

@@ -1,4 +1,4 @@
-"""The address in links: one that whoever reads a notification can open."""
+"""Where rules come from, and the address in links: one that whoever reads a notification can open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mirante.server.ruling import external_url
+from mirante.server.application_settings import ApplicationSettings
+from mirante.server.ruling import RuleSources, external_url
+from mirante.server.scrape.config import read_config
 from mirante.server.settings import ServerSettings
 
 HERE = socket.gethostname()
@@ -27,3 +29,14 @@ HERE = socket.gethostname()
 def test_links_lead_to_where_the_server_listens(settings: ServerSettings, url: str) -> None:
     """The host's name only where it listens on every address: on loopback nothing answers under that name."""
     assert external_url(settings, 8503) == url
+
+
+def test_patterns_without_a_file_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are no error, as in Prometheus; but a name that is misspelled would never alert anybody."""
+    (tmp_path / "there.yml").write_text("groups: []")
+    config = tmp_path / "prometheus.yml"
+    config.write_text("rule_files: [there.yml, gone.yml]")
+    settings = ServerSettings(shipped_rules="none")
+    sources = RuleSources(settings, lambda: read_config(config), ApplicationSettings(tmp_path / "asked"), "")
+    assert sources.read().rules.groups == ()
+    assert caplog.messages == [f"rule_files: no file matches {tmp_path}/gone.yml"]

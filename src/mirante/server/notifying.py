@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from mirante.server.scrape.alerting import alertmanager_urls
 from mirante.server.scrape.model import AlertmanagerGroup, PrometheusConfig
 from mirante.server.scrape.relabel import RelabelRule, relabel
 from mirante.server.settings import ServerSettings
+
+log = logging.getLogger(__name__)
 
 
 class NotifySources(NamedTuple):
@@ -45,7 +48,10 @@ class NotifySources(NamedTuple):
             ConfigError: it cannot be used.
         """
         if self.settings.alertmanager_config is not None:
-            return read_config(self.settings.alertmanager_config)
+            config = read_config(self.settings.alertmanager_config)
+            if self.settings.alerting.slack_webhook or self.settings.alerting.email:
+                log.warning("%s says who is told: ALERT_SLACK_WEBHOOK and alerting.email have no effect", config.source)
+            return config
         wanted = self.applications.alerting(self.settings.alerting)
         return default_config(slack_webhook=wanted.slack_webhook, email=wanted.email, smarthost=wanted.smarthost)
 

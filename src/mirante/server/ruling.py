@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,8 @@ from mirante.server.store.api import MetricReader
 from mirante.server.store.client import Engine
 from mirante.server.store.user_sql import UserSql
 from mirante.server.store.writer import LogWriter
+
+log = logging.getLogger(__name__)
 
 READERS = WORKERS
 """Reads of the store that rules do at the same time."""
@@ -66,6 +69,9 @@ class RuleSources(NamedTuple):
         """
         config = self.config()
         shipped = [shipped_file(name) for name in self.settings.shipped()]
+        for pattern in config.rule_files:
+            if not files_of([pattern]):  # no error, as in Prometheus: it may wait for its files
+                log.warning("rule_files: no file matches %s", pattern)
         files = [*files_of(config.rule_files), *self.applications.rule_files(parse_rules), *shipped]
         slos = read_slos(slo_files(self.settings.slo_files))
         options = RuleOptions(

@@ -132,7 +132,7 @@ class Value:
 class Section:
     """A mapping whose keys are taken one by one."""
 
-    __slots__ = ("_known", "_left", "value")
+    __slots__ = ("_known", "_left", "_names", "value")
 
     def __init__(self, value: Value) -> None:
         if value.node.tag != _NULL and not isinstance(value.node, yaml.MappingNode):
@@ -140,6 +140,7 @@ class Section:
         self.value = value
         self._known: list[str] = []
         self._left: dict[str, Value] = {}
+        self._names: dict[str, Value] = {}
         if isinstance(value.node, yaml.MappingNode):
             self._check_twice(value.node)
             try:  # merged keys are put first: own ones win
@@ -148,7 +149,8 @@ class Section:
                 value.fail(f"what << stands for cannot be merged: {error.problem}")
             for name, node in value.node.value:
                 key = self._at(name).text()
-                self._left[key] = Value(node, value.source, f"{value.key}.{key}" if value.key else key)
+                path = f"{value.key}.{key}" if value.key else key
+                self._left[key], self._names[key] = Value(node, value.source, path), Value(name, value.source, path)
 
     def _at(self, name: yaml.Node) -> Value:
         return Value(name, self.value.source, self.value.key)
@@ -185,10 +187,10 @@ class Section:
 
     def finish(self) -> None:
         """Raise ConfigError when a key was not taken."""
-        for key, value in self._left.items():
+        for key in self._left:
             close = difflib.get_close_matches(key, self._known, n=1)
             hint = f'; did you mean "{close[0]}"?' if close else ""
-            value.fail(f'unknown key "{key}"{hint}')
+            self._names[key].fail(f'unknown key "{key}"{hint}')
 
 
 def read_yaml(path: Path) -> Section:

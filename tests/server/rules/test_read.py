@@ -119,6 +119,7 @@ def test_a_rule_that_cannot_be_used_is_named(rule: str, line: int, message: str)
     ("text", "message"),
     [
         ("group: []", 'a.yml, line 1: group: unknown key "group"; did you mean "groups"?'),
+        ("group:\n- name: a", 'a.yml, line 1: group: unknown key "group"'),
         ("groups: {}", "a.yml, line 1: groups: expected a list"),
         ("- a", "a.yml, line 1: expected a mapping of keys to values"),
         ("groups: [", "a.yml, line 1: is not YAML"),

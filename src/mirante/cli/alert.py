@@ -13,12 +13,10 @@ from urllib.parse import urlencode
 import typer
 
 from mirante.cli import backtest
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask
 from mirante.cli.alerting import (
     AS_JSON,
     AUTHOR,
     MATCHERS,
-    READ_TOKEN,
     local,
     milliseconds,
     named,
@@ -28,6 +26,7 @@ from mirante.cli.alerting import (
     table,
     who,
 )
+from mirante.cli.asking import DEFAULT_SERVER, READ_TOKEN, SERVER, TOKEN, ask
 from mirante.errors import QueryError
 
 app = typer.Typer(

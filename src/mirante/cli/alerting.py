@@ -18,9 +18,6 @@ from mirante.formats.duration import parse_duration
 if TYPE_CHECKING:
     from mirante.server.notify.model import Matcher
 
-READ_TOKEN = Annotated[
-    str | None, typer.Option("--token", metavar="TEXT", envvar="MIRANTE_TOKEN", help="A token with the right `read`.")
-]
 AUTHOR = Annotated[
     str | None, typer.Option("--author", "-a", metavar="NAME", help="Who does it; the name of your login by default.")
 ]

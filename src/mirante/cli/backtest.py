@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mirante._core.clock import SYSTEM_CLOCK
-from mirante.cli.admin import DEFAULT_SERVER, SERVER
-from mirante.cli.alerting import AS_JSON, READ_TOKEN, milliseconds, rfc3339, written
+from mirante.cli.alerting import AS_JSON, milliseconds, rfc3339, written
+from mirante.cli.asking import DEFAULT_SERVER, READ_TOKEN, SERVER
 from mirante.cli.backtest_view import show
 from mirante.errors import ConfigError, QueryError
 from mirante.exporters.http import Connection

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask_admin
+from mirante.cli.asking import DEFAULT_SERVER, SERVER, TOKEN, ask_admin
 from mirante.config import resolve
 from mirante.errors import BackupError, ConfigError
 from mirante.formats.size import format_size

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask_admin
+from mirante.cli.asking import DEFAULT_SERVER, SERVER, TOKEN, ask_admin
 from mirante.cli.query import moment
 from mirante.errors import ConfigError
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, ask
+from mirante.cli.asking import DEFAULT_SERVER, READ_TOKEN, SERVER, ask
 from mirante.cli.plot import chart, scale, short, span
 from mirante.config import seconds
 from mirante.errors import ConfigError
@@ -40,9 +40,7 @@ def command(
         bool, typer.Option("--explain", help="Show the plan, its SQL, and what each part cost.")
     ] = False,
     server: SERVER = DEFAULT_SERVER,
-    token: Annotated[
-        str | None, typer.Option(metavar="TEXT", envvar="MIRANTE_TOKEN", help="A token that may read.")
-    ] = None,
+    token: READ_TOKEN = None,
 ) -> None:
     """Ask a server in PromQL.
 

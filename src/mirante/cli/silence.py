@@ -14,12 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mirante.cli.admin import DEFAULT_SERVER, SERVER, TOKEN, ask
 from mirante.cli.alerting import (
     AS_JSON,
     AUTHOR,
     MATCHERS,
-    READ_TOKEN,
     local,
     milliseconds,
     parsed,
@@ -28,6 +26,7 @@ from mirante.cli.alerting import (
     who,
     written,
 )
+from mirante.cli.asking import DEFAULT_SERVER, READ_TOKEN, SERVER, TOKEN, ask
 from mirante.errors import ConfigError, MiranteError
 
 app = typer.Typer(

@@ -15,6 +15,9 @@ SERVER = Annotated[str, typer.Option(metavar="URL", envvar="MIRANTE_SERVER", hel
 TOKEN = Annotated[
     str | None, typer.Option(metavar="TEXT", envvar="MIRANTE_TOKEN", help="A token with the right `admin`.")
 ]
+READ_TOKEN = Annotated[
+    str | None, typer.Option("--token", metavar="TEXT", envvar="MIRANTE_TOKEN", help="A token with the right `read`.")
+]
 DEFAULT_SERVER = "http://127.0.0.1:8503"
 _ADMIN_SECONDS = 900.0  # to delete may take that long
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirante.errors import QueryCanceledError, QueryTimeoutError
-from mirante.server.promql.matchers import matches
+from mirante.server.promql.matchers import matches, metric_of
 from mirante.server.store.api import Grid, Labels, Matcher, QueryBudget, SampleBlock, SeriesSet
 
 
@@ -65,7 +65,7 @@ class MemoryReader:
         """See MetricReader."""
         _check(budget)
         self.reads.append(("series", tuple(matchers)))
-        name = next((matcher.value for matcher in matchers if matcher[:2] == ("__name__", "=")), None)
+        name = metric_of(matchers)
         candidates = self._samples.values() if name is None else self._by_name.get(name, ())
         found = [held for held in candidates if held.within(start, end) and matches(held.labels, matchers)]
         return SeriesSet(np.array([held.number for held in found], np.uint64), [held.labels for held in found])

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mirante.errors import BadRequestError
+from mirante.formats.rfc3339 import rfc3339
 from mirante.server.access.guard import ASKING
 from mirante.server.api.alert_filter import wanted_alerts
 from mirante.server.api.alertmanager_json import alert_json
@@ -22,7 +23,6 @@ from mirante.server.api.body import json_object
 from mirante.server.api.envelope import Handler
 from mirante.server.api.parameters import Parameters, parse_span
 from mirante.server.api.problem import problem, with_problems
-from mirante.server.notify.channels.message import rfc3339
 from mirante.server.notify.matchers import parse_matchers
 from mirante.server.notify.model import MaintenanceWindow, OnCallSchedule
 from mirante.server.notify.notifier import Notifier

@@ -18,11 +18,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mirante.errors import BadRequestError, SilenceError, StoreError
+from mirante.formats.rfc3339 import rfc3339
 from mirante.server.api.alert_filter import flag, matchers_of, wanted_alerts, wanted_receiver
 from mirante.server.api.alertmanager_json import alert_json, group_json, read_alerts, read_silence, silence_json
 from mirante.server.api.body import media_type, read_body
 from mirante.server.api.envelope import Handler
-from mirante.server.notify.channels.message import rfc3339
 from mirante.server.notify.notifier import Notifier
 from mirante.server.notify.silence import Silence
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mirante.errors import BadRequestError
+from mirante.formats.rfc3339 import rfc3339
 from mirante.server.alert import Alert
-from mirante.server.notify.channels.message import rfc3339
 from mirante.server.notify.matchers import make_matcher
 from mirante.server.notify.model import Matcher, MatchType
 from mirante.server.notify.silence import Silence

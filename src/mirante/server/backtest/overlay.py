@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirante.server.backtest.reads import written
-from mirante.server.promql.matchers import matches
+from mirante.server.promql.matchers import matches, metric_of
 from mirante.server.rules.evaluation import NAME, LabelKey, RuleSample, key_of
 from mirante.server.store.api import (
     STALE_NAN_BITS,
@@ -103,7 +103,7 @@ class Overlay:
         return [held for held in found if matches(held.labels, matchers)]
 
     def _candidates(self, matchers: Sequence[Matcher]) -> Iterator[_Held]:
-        name = next((matcher.value for matcher in matchers if matcher[:2] == (NAME, "=")), None)
+        name = metric_of(matchers)
         for series in self._names.values() if name is None else (self._names.get(name, {}),):
             yield from series.values()
 

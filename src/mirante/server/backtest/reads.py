@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mirante.errors import QueryError
 from mirante.server.alert import NAME as ALERT_NAME
-from mirante.server.promql.matchers import matches
+from mirante.server.promql.matchers import matches, metric_of
 from mirante.server.promql.parse import parse
 from mirante.server.promql.plan import (
     Aggregate,
@@ -263,7 +263,7 @@ class _Writers:
         return {number for matchers in one.reads.selectors for number in self._matching(matchers)}
 
     def _matching(self, matchers: Sequence[Matcher]) -> Iterator[int]:
-        name = next((matcher.value for matcher in matchers if matcher[:2] == (NAME, "=")), None)
+        name = metric_of(matchers)
         for found in self._by_name.values() if name is None else (self._by_name.get(name, ()),):
             for number, known in found:
                 if matches(known, [matcher for matcher in matchers if matcher.name in known]):

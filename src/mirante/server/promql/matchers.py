@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,16 @@ def matches(labels: Mapping[str, str], matchers: Sequence[Matcher]) -> bool:
         True
     """
     return all(_match(labels.get(matcher.name, ""), matcher) for matcher in matchers)
+
+
+def metric_of(matchers: Iterable[Matcher]) -> str | None:
+    """The one metric that a selector asks for, if it says which.
+
+    Example:
+        >>> metric_of([Matcher("__name__", "=", "up"), Matcher("job", "!=", "")])
+        'up'
+    """
+    return next((matcher.value for matcher in matchers if matcher.name == "__name__" and matcher.op == "="), None)
 
 
 def _match(value: str, matcher: Matcher) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from mirante.errors import QueryError
+from mirante.server.promql.matchers import metric_of
 from mirante.server.promql.parse import parse
 from mirante.server.promql.plan import Aggregate, Binary, Call, Negate, Node, RangeSelector, Selector
-from mirante.server.rules.evaluation import NAME
 from mirante.server.rules.model import RuleGroup
 from mirante.server.store.api import Matcher
 
@@ -55,11 +55,6 @@ def needs_of(groups: Iterable[RuleGroup], lookback: int) -> Mapping[str, Need]:
                         short = max(before.span, span if span <= LONGEST else 0)
                         found[name] = Need(short, max(before.longest, span), (*before.selectors, selector.matchers))
     return found
-
-
-def metric_of(matchers: Iterable[Matcher]) -> str | None:
-    """The one metric that a selector asks for, if it says which."""
-    return next((matcher.value for matcher in matchers if matcher.name == NAME and matcher.op == "="), None)
 
 
 def _plan(expression: str) -> Node | None:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from mirante.server.promql.matchers import matches
+from mirante.server.promql.matchers import matches, metric_of
 from mirante.server.rules.evaluation import NAME, LabelKey, RuleSample, key_of
 from mirante.server.store.api import Grid, Labels, Matcher, MetricReader, QueryBudget, SampleBlock, SeriesSet
 from mirante.server.store.samples import in_order
@@ -105,7 +105,7 @@ class RecentSamples:
         ]
 
     def _candidates(self, matchers: Sequence[Matcher]) -> Iterator[_Series]:
-        name = next((matcher.value for matcher in matchers if matcher.name == NAME and matcher.op == "="), None)
+        name = metric_of(matchers)
         for series in self._names.values() if name is None else (self._names.get(name, {}),):
             yield from series.values()
 

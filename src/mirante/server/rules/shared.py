@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mirante.server.promql.functions import over_time, rate
+from mirante.server.promql.matchers import metric_of
 from mirante.server.promql.windows import Points, Windows, is_stale, make_windows, without_stale
 from mirante.server.rules.label_index import Chosen, LabelIndex, Rows
-from mirante.server.rules.needs import Need, metric_of
+from mirante.server.rules.needs import Need
 from mirante.server.store.api import Grid, Matcher, MetricReader, QueryBudget, SampleBlock, SeriesSet
 
 Cells = npt.NDArray[np.float64]

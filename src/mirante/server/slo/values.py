@@ -9,13 +9,13 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from mirante.errors import BadQueryError
+from mirante.formats.names import LABEL_NAME
 from mirante.server.slo.model import DAY
 from mirante.server.yaml_reader import Section, Value
 
 T = TypeVar("T")
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*", re.ASCII)
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _OWN = frozenset({"service", "slo", "severity", "alertname", "__name__", "le"})
 _FINEST = 6
 """Decimal places of an objective in percent: beyond them, ratios lose exactness."""
@@ -82,7 +82,7 @@ def labels(value: Value) -> Mapping[str, str]:
     """Labels for the series of an objective."""
     found = texts(value)
     for label in found:
-        if label in _OWN or not _LABEL.fullmatch(label):
+        if label in _OWN or not LABEL_NAME.fullmatch(label):
             value.fail(f'"{label}" cannot be a label here: it is no name, or is given by the objective itself')
     return found
 

@@ -16,10 +16,8 @@ import pyarrow.compute as pc
 from mirante.errors import QueryError
 from mirante.server.promql.annotations import quoted
 from mirante.server.promql.matrix import NAME, Matrix, merged, pending_names
+from mirante.server.re2 import GROUP, REFERENCE
 from mirante.server.store.api import Labels
-
-_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
-_LEGACY_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 def check_label_name(name: str, what: str) -> None:
@@ -90,7 +88,7 @@ def _expand(values: Sequence[str], template: str, pattern: str) -> list[str | No
             key = f"g{int(name)}" if name.isdigit() else names.get(name, "")
             return found.get(key) or ""
 
-        return _REFERENCE.sub(one, template)
+        return REFERENCE.sub(one, template)
 
     return [fill(found) if matched else None for found, matched in zip(groups, matches, strict=True)]
 
@@ -109,15 +107,7 @@ def _name_groups(pattern: str) -> tuple[str, dict[str, str]]:
             names[match["name"]] = f"g{count}"
         return f"(?P<g{count}>"
 
-    return _GROUP.sub(one, pattern), names
-
-
-_GROUP = re.compile(
-    r"""\\Q.*?(?:\\E|\Z) | \\.                  # quoted text and escapes
-      | \[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]  # a class of characters
-      | (?P<group>\((?:\?P?<(?P<name>\w+)>|(?!\?)))""",
-    re.VERBOSE | re.DOTALL,
-)
+    return GROUP.sub(one, pattern), names
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole."""
+"""Files that outlive a power cut."""
 
 from __future__ import annotations
 
@@ -31,8 +31,17 @@ def replace_file(path: Path, content: str | bytes, *, mode: int = 0o666) -> None
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)  # the name is as lasting as the content
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the medium.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the name is as lasting as the content
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -17,11 +17,11 @@ from mirante.cli.alerting import (
     AS_JSON,
     AUTHOR,
     MATCHERS,
+    api_time,
     local,
     milliseconds,
     named,
     parsed,
-    rfc3339,
     shown_labels,
     table,
     who,
@@ -194,7 +194,7 @@ def history(
 ) -> None:
     """List who was told what, newest first."""
     asked = {"alert": alert, "receiver": receiver, "limit": str(limit)}
-    asked |= {name: text and rfc3339(text) for name, text in (("since", since), ("until", until))}
+    asked |= {name: text and api_time(text) for name, text in (("since", since), ("until", until))}
     query = urlencode({name: text for name, text in asked.items() if text})
     told = ask(server, token, "GET", f"{_API}/history?{query}")["notifications"]
     if as_json:

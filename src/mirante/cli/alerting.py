@@ -79,7 +79,7 @@ def milliseconds(span: str, key: str) -> int:
     return found
 
 
-def rfc3339(text: str) -> str:
+def api_time(text: str) -> str:
     """A time as the API takes it, from RFC 3339, ``now``, a Unix time, or a duration with a sign such as ``+1h``."""
     said = moment(text)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mirante._core.clock import SYSTEM_CLOCK
-from mirante.cli.alerting import AS_JSON, milliseconds, rfc3339, written
+from mirante.cli.alerting import AS_JSON, api_time, milliseconds, written
 from mirante.cli.asking import DEFAULT_SERVER, READ_TOKEN, SERVER
 from mirante.cli.backtest_view import show
 from mirante.errors import ConfigError, QueryError
@@ -130,6 +130,6 @@ def _text(file: Path) -> str:
 def _stamp(text: str) -> int:
     """Milliseconds of a time."""
     try:
-        return round(datetime.fromisoformat(rfc3339(text)).timestamp() * 1000)
+        return round(datetime.fromisoformat(api_time(text)).timestamp() * 1000)
     except ValueError:
         raise ConfigError(f"--until: {text!r} is no time", key="until") from None

@@ -18,10 +18,10 @@ from mirante.cli.alerting import (
     AS_JSON,
     AUTHOR,
     MATCHERS,
+    api_time,
     local,
     milliseconds,
     parsed,
-    rfc3339,
     table,
     who,
     written,
@@ -56,11 +56,11 @@ def add(
     token: TOKEN = None,
 ) -> None:
     """Make a silence and print its id."""
-    starts_at = rfc3339(start or "now")
+    starts_at = api_time(start or "now")
     document = {
         "matchers": [_matcher(one) for one in parsed(matchers)],
         "startsAt": starts_at,
-        "endsAt": rfc3339(end) if end else _after(starts_at, duration),
+        "endsAt": api_time(end) if end else _after(starts_at, duration),
         "createdBy": who(author),
         "comment": comment,
     }
@@ -85,8 +85,8 @@ def edit(
     said = {
         "comment": comment,
         "createdBy": author,
-        "startsAt": start and rfc3339(start),
-        "endsAt": end and rfc3339(end),
+        "startsAt": start and api_time(start),
+        "endsAt": end and api_time(end),
     }
     document |= {name: text for name, text in said.items() if text is not None}
     if duration is not None and end is None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mirante._core.clock import SYSTEM_CLOCK, Clock
+from mirante._core.files import sync_folder
 from mirante.errors import BackupError, StoreBusyError
 from mirante.server.store.backup.manifest import Kind, Manifest, Progress, copy, digest, verify
 from mirante.server.store.client import Connection, Engine, quoted
@@ -116,7 +117,7 @@ class Snapshotter:
                 self._copy_rest(manifest, partial, progress)
             manifest.write(partial)
             partial.rename(self.directory / name)
-            _force(self.directory)
+            sync_folder(self.directory)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -264,13 +265,5 @@ def restore(backup: Path, into: Path, progress: Progress = lambda _: None) -> Ma
         place = into / path.partition("/")[2]
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(link)
-    _force(into)
+    sync_folder(into)
     return replace(manifest)
-
-
-def _force(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -177,6 +177,9 @@ def test_everybody_learns_of_it_once_however_often_the_server_is_killed(tmp_path
         drill.wait_told("/slack", 2)
         assert events(drill.wait_told("/pagerduty", 2)) == ["trigger", "acknowledge"]
         drill.kill()
+        # An end that a server sees which knew of the beginning; what ends while none runs, ends by resolve_timeout.
+        wait_for(lambda: evaluations(drill.server) > 5, seconds=PATIENCE, what="the rules to be evaluated again")
+        drill.wait_state("firing")
         drill.fault.unlink()
         for path, count in (("/slack", 3), ("/pagerduty", 3), ("/sms", 2)):
             drill.wait_told(path, count)

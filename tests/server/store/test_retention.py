@@ -64,7 +64,7 @@ def test_each_signal_is_kept_for_its_own_time(fresh: Store) -> None:
     assert fresh.one("SELECT uniqExact(day) FROM series") == 4
     assert fresh.one("SELECT count() FROM otel_logs") == 2
     assert fresh.one("SELECT count() FROM otel_traces") == 5
-    assert disk(fresh, "samples") == before * 4 // 5
+    assert disk(fresh, "samples") == pytest.approx(before * 4 / 5, rel=0.02)  # parts differ by some bytes
     assert set(dropped(of)) == {("metrics", "retention"), ("logs", "retention")}
     assert dropped(of)["metrics", "retention"] > 0
 

@@ -358,6 +358,19 @@ def test_an_alert_that_comes_back_before_its_end_was_told_goes_on(world: Worlds)
     assert [one.alert.name for one in w.dispatcher.status(w.now).alerts()] == ["Down"]
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(world: Worlds) -> None:
+    """What joins a group, or ends in it, is told after one interval, not when the clock has come as far again."""
+    w = world(config())
+    w.fire("Down", instance="1")
+    w.wait(WAIT)
+    w.now -= 2 * HOUR
+    w.fire("Down", instance="2")
+    assert w.wait(INTERVAL) == [("team", "changed", "Down1 Down2", "")]
+    w.now -= 2 * HOUR
+    w.resolve("Down", instance="1")
+    assert w.wait(INTERVAL) == [("team", "changed", "Down2", "Down1")]
+
+
 def test_runbooks_run_once_when_an_alert_begins_to_fire(world: Worlds) -> None:
     """In one of its groups, and again when it comes back; not while it is silenced, and whatever the limit."""
     runbook = Runbook("restart", parse_matchers("alertname=Hung"), ("/bin/true",))

@@ -178,6 +178,8 @@ class Roster:
         far = known.alert.ends_at > known.kept_end and known.alert.ends_at - now > self._config.resolve_timeout
         if far or was_ended or not same_but_for_times(before, known.alert):
             self.book.changes.alerts.add(known.id)
+        for group_id in known.groups:
+            self._hasten(self.book.groups[group_id], now)
         if ended:
             self._end(known)
             return
@@ -200,7 +202,16 @@ class Roster:
             known.groups.add(group_id)
             if not group.flushed and known.alert.starts_at + group.route.group_wait < now:
                 group.next_flush = now
+            self._hasten(group, now)
             self.schedule.set(_GROUP + group_id, group.due)
+
+    def _hasten(self, group: Group, now: int) -> None:
+        """Where the clock was set back, nobody waits until it has come as far again."""
+        latest = now + max(group.route.group_wait, group.route.group_interval)
+        if group.next_flush > latest:
+            group.next_flush = latest
+            self.book.changes.groups.add(group.id)
+            self.schedule.set(_GROUP + group.id, group.due)
 
     def _end(self, known: Known) -> None:
         """An alert has ended, and what depends on it ends with it."""

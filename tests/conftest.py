@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import coverage
 import hypothesis
@@ -42,3 +43,24 @@ def _every_test_is_told() -> None:
     from mirante._core.guard import REPORTER
 
     REPORTER.forget()
+
+
+@pytest.fixture
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is configured, neither in code nor by the environment, before and after a test."""
+    for name in [name for name in os.environ if name.startswith(("OTEL_", "MIRANTE_", "PROMETHEUS_"))]:
+        if name != "MIRANTE_RAISE_FAULTS":
+            monkeypatch.delenv(name)
+    _say_nothing()
+    yield
+    _say_nothing()
+
+
+def _say_nothing() -> None:
+    import mirante
+    from mirante import alerts, config
+
+    mirante.disable()
+    config.reset()
+    for alert in alerts.registered():
+        alerts.unregister(alert)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +16,9 @@ from mirante.metrics import Registry
 from mirante.server.access.tokens import TokenStore
 from tests import peers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_said")]
 
 DOWN = Alert("Down", "up == 0", "critical", for_="5m", annotations={"summary": "{{ $labels.job }} is down"})
-
-
-@pytest.fixture(autouse=True)
-def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Before and after each test; the environment says nothing either."""
-    for name in [name for name in os.environ if name.startswith(("OTEL_", "MIRANTE_", "PROMETHEUS_"))]:
-        if name != "MIRANTE_RAISE_FAULTS":
-            monkeypatch.delenv(name)
-    say_nothing()
-    yield
-    say_nothing()
-
-
-def say_nothing() -> None:
-    """As in a new process."""
-    mirante.disable()
-    config.reset()
-    for alert in alerts.registered():
-        alerts.unregister(alert)
 
 
 def asked(server: peers.Peer, token: str) -> Any:

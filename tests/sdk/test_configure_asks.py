@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,27 +15,10 @@ from mirante.exporters.metric_push import pushgateway
 from mirante.metrics import Registry
 from tests.sdk.settings_receiver import SettingsReceiver, receiving_settings
 
+pytestmark = pytest.mark.usefixtures("nothing_said")
+
 DOWN = Alert("Down", "up == 0", "critical")
 HOOK = "https://hooks.slack.com/services/x"
-
-
-@pytest.fixture(autouse=True)
-def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Before and after each test; the environment says nothing either."""
-    for name in [name for name in os.environ if name.startswith(("OTEL_", "MIRANTE_", "PROMETHEUS_"))]:
-        if name != "MIRANTE_RAISE_FAULTS":
-            monkeypatch.delenv(name)
-    say_nothing()
-    yield
-    say_nothing()
-
-
-def say_nothing() -> None:
-    """As in a new process."""
-    mirante.disable()
-    config.reset()
-    for alert in alerts.registered():
-        alerts.unregister(alert)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Self
 import uvloop
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from mirante.errors import ConfigError
 from mirante.integrations.asgi import MiranteMiddleware
@@ -44,6 +45,7 @@ from mirante.server.ingest.exchange import Bounds
 from mirante.server.ingest.push_groups import PushGroups
 from mirante.server.ingest.series_limit import SeriesLimitedLog
 from mirante.server.keeping import Keeping, open_store
+from mirante.server.notify.notifier import Notifier
 from mirante.server.notifying import Notifying, NotifySources
 from mirante.server.otlp_ports import OtlpPorts
 from mirante.server.promql.engine import Engine as PromqlEngine
@@ -160,10 +162,8 @@ class Server:
                 *RulesApi(self._rules).routes(),
                 *SlosApi(lambda: ruling.slos, promql, runner).routes(),
                 *runbooks.routes(),
-                *AlertmanagerApi(self._notifying.notifier).routes(),
-                *AlertingApi(self._notifying.notifier).routes(),
+                *notifier_routes(self._notifying.notifier),
                 *BacktestApi(runner, Source(reader, UserSql(engine), lookback), self._in_force()).routes(),
-                *AcknowledgePage(self._notifying.notifier).routes(),
                 *self._reloading.routes(),
                 *keeping.routes(),
                 *SettingsApi(asked, self._reloading.reload).routes(),
@@ -225,6 +225,12 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
+
+
+def notifier_routes(notifier: Notifier) -> list[BaseRoute]:
+    """What people and programs see of the notifier, and tell it: Alertmanager's API, ours, the page behind links."""
+    faces = (AlertmanagerApi(notifier), AlertingApi(notifier), AcknowledgePage(notifier))
+    return [route for face in faces for route in face.routes()]
 
 
 def certificate_of(settings: ServerSettings) -> http.Certificate | None:
